@@ -1,0 +1,1 @@
+"""Measurements of the importer, and the synthetic legacy stores that they run on."""

@@ -1,0 +1,125 @@
+"""A small, realistic legacy store, imported for those who have none at hand."""
+
+from __future__ import annotations
+
+__all__ = ("run_demo", "write_demo_store")
+
+import json
+import tempfile
+from pathlib import Path
+
+from pipeline.importing import run_import
+from pipeline.options import ImportOptions
+from pipeline.summary import format_report
+from stages.buckets import slug_of
+from stages.workers import Workers
+
+UUID = "5f0c2a9e-7b1d-4c3e-9a66-2d1f8e4b7c10"
+
+_CONFIG = """\
+defaults:
+  agent: claude-code
+projects:
+  shop_4f1c09ab27:
+    projectId: shop_4f1c09ab27
+    path: {home}/code/shop
+    repo: {{owner: acme, name: shop, platform: github,
+           originUrl: https://github.com/acme/shop}}
+    defaultBranch: develop
+    registeredAt: 1770000000
+    displayName: Web shop
+    sessionPrefix: shop
+  docs:
+    name: Documentation
+    path: {home}/code/docs
+    repo: acme/docs
+    agentConfig: {{permissions: suggest}}
+    tracker: {{plugin: linear}}
+  old-site:
+    path: {home}/code/old-site
+    worker: {{agent: my-plugin}}
+"""
+_OWN_FILE = """\
+agent: claude-code
+env: {NODE_ENV: development}
+symlinks: [.env]
+postCreate: [npm ci]
+agentConfig: {model: opus, permissions: auto-edit}
+"""
+_KEY_VALUE = """\
+role=orchestrator
+agent=codex
+createdAt=2026-01-11T09:00:00Z
+branch=orchestrator/old-site
+codexThreadId=thr_019ab
+status=working
+"""
+
+
+async def run_demo() -> str:
+    """Write the store, import it, and return the summary and where to look."""
+    async with Workers(1, "ao-import-demo") as workers:
+        directory = await workers.submit(write_demo_store)
+    data_dir = directory / "data"
+    report = await run_import(
+        ImportOptions(
+            root=directory / "home" / ".agent-orchestrator",
+            data_dir=data_dir,
+            claude_dir=directory / "home" / ".claude" / "projects",
+        )
+    )
+
+    return (
+        f"{format_report(report)}\n\n"
+        f"The legacy store: {directory / 'home' / '.agent-orchestrator'}\n"
+        f"The database:     {data_dir / 'ao.db'}\n"
+        f"The transcripts:  {directory / 'home' / '.claude' / 'projects'}"
+    )
+
+
+def write_demo_store() -> Path:
+    """Write the store into a new temporary directory, and return that."""
+    directory = Path(tempfile.mkdtemp(prefix="ao-import-demo-")).resolve()
+    home = directory / "home"
+    root = home / ".agent-orchestrator"
+    worktree = home / "worktrees" / "shop-orchestrator"
+    worktree.mkdir(parents=True)
+    bucket = home / ".claude" / "projects" / slug_of(str(worktree))
+    files = {
+        root / "config.yaml": _CONFIG.format(home=home),
+        home / "code" / "shop" / "agent-orchestrator.yaml": _OWN_FILE,
+        root
+        / "0a1b2c3d4e5f-old-site"
+        / "sessions"
+        / "old-site-orchestrator": _KEY_VALUE,
+        bucket / f"{UUID}.jsonl": '{"type":"user","message":"Ship the cart."}\n' * 500,
+        bucket / UUID / "subagents" / "agent-a1.jsonl": '{"type":"user"}\n',
+    }
+    sessions = root / "projects" / "shop_4f1c09ab27" / "sessions"
+    files[sessions / "shop-orchestrator.json"] = _record(
+        "working", role="orchestrator", worktree=str(worktree), claudeSessionUuid=UUID
+    )
+    for number in range(1, 6):
+        files[sessions / f"shop-{number}.json"] = _record(
+            "done", branch=f"feat/{number}"
+        )
+    docs = root / "projects" / "docs" / "sessions" / "docs-orchestrator.json"
+    files[docs] = _record("terminated", role="orchestrator")
+    for file, content in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+
+    return directory
+
+
+def _record(state: str, **fields: str) -> str:
+    session = {"state": state, "lastTransitionAt": "2026-03-02T11:30:00.250Z"}
+    record = {
+        "agent": "claude-code",
+        "createdAt": "2026-03-01T10:00:00Z",
+        **fields,
+        # The legacy application wrote the lifecycle as JSON inside a JSON string.
+        "lifecycle": json.dumps({"version": 2, "session": session}),
+    }
+
+    return json.dumps(record, indent=2)

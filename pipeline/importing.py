@@ -1,0 +1,140 @@
+"""An import from beginning to end: registry, guards, lock, database, stages, report."""
+
+from __future__ import annotations
+
+__all__ = ("nothing_to_import", "run_import", "run_import_with")
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+from pipeline.daemon import refuse_daemon
+from pipeline.graph import (
+    OnProgress,
+    Plan,
+    WorkerPools,
+    import_graph,
+    load_plan,
+    open_workers,
+)
+from pipeline.lock import only_import
+from pipeline.options import ImportOptions, Settings, resolve
+from pipeline.progress import Meter
+from pipeline.report import Report, Tally
+from stages.database import open_for_reading, open_for_writing
+from stages.errors import UnsupportedBackend
+from stages.messages import Note
+from stages.text import plain
+
+
+async def run_import(
+    options: ImportOptions, *, on_progress: OnProgress | None = None
+) -> Report:
+    """Bring a legacy store into the database, and return what was done.
+
+    `on_progress` is called from the event loop's thread, some ten times a second:
+
+        report = await run_import(ImportOptions(data_dir=Path("/srv/ao")))
+        print(report.projects_imported, *report.notes, sep="\\n")
+
+    :raises ImportFailed: it could not be done; its text says what, where and what to do.
+        What was committed before stays, and running again continues.
+    """
+    require_asyncio()
+
+    return await run_import_with(
+        resolve(options, os.environ), on_progress=on_progress, meter=Meter()
+    )
+
+
+async def run_import_with(
+    settings: Settings, *, on_progress: OnProgress | None, meter: Meter
+) -> Report:
+    """Import with everything resolved; the meter keeps what was counted."""
+    tally = Tally(is_dry_run=settings.is_dry_run)
+    async with open_workers(settings) as workers:
+        plan = await load_plan(settings, workers)
+        tally.add_notes(plan.notes)
+        tally.add_invalid(plan.invalid)
+        if not plan.registry.count:
+            tally.add_notes([nothing_to_import(settings)])
+            return tally.report()
+
+        await refuse_daemon(settings.run_file, workers.discover)
+        if settings.is_dry_run:
+            async with open_for_reading(settings.data_dir) as connection:
+                await import_graph(
+                    settings,
+                    plan,
+                    workers,
+                    connection,
+                    tally.add,
+                    meter=meter,
+                    on_progress=on_progress,
+                )
+            free_bytes = await workers.discover.submit(_free_bytes, settings.buckets)
+            return tally.report(free_bytes=free_bytes)
+
+        if plan.projects:
+            await _write(settings, plan, workers, tally, meter, on_progress)
+        return tally.report()
+
+
+def nothing_to_import(settings: Settings) -> Note:
+    """Return the note of a run that finds no projects."""
+    root = plain(str(settings.places.root))
+
+    return Note(
+        project_id=None,
+        kind="nothing-to-import",
+        severity="lossy",
+        text=f"No legacy AO projects found at {root}. Nothing to import.",
+    )
+
+
+def require_asyncio() -> None:
+    """Refuse any other event loop, before anything is begun.
+
+    :raises UnsupportedBackend: asyncio does not run here.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise UnsupportedBackend("another event loop") from error
+
+
+async def _write(
+    settings: Settings,
+    plan: Plan,
+    workers: WorkerPools,
+    tally: Tally,
+    meter: Meter,
+    on_progress: OnProgress | None,
+) -> None:
+    async with only_import(settings.data_dir, workers.discover):
+        # A daemon may have started while the registry was read.
+        await refuse_daemon(settings.run_file, workers.discover)
+        async with open_for_writing(settings.data_dir) as connection:
+            await import_graph(
+                settings,
+                plan,
+                workers,
+                connection,
+                tally.add,
+                meter=meter,
+                on_progress=on_progress,
+            )
+
+
+def _free_bytes(directory: Path) -> int | None:
+    """Return the room where a directory is, or would be."""
+    for place in (directory, *directory.parents):
+        try:
+            return shutil.disk_usage(place).free
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+
+    return None

@@ -1,0 +1,107 @@
+"""What an import is told, and what follows from it and from the environment."""
+
+from __future__ import annotations
+
+__all__ = ("DEFAULT_READERS", "ImportOptions", "Settings", "resolve")
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from stages.discover.registry import Places
+
+# Measured: a third reader only hands the interpreter's lock around, unless opening a
+# file takes its time.
+DEFAULT_READERS = 2
+CONFIG_NAME = "config.yaml"
+
+
+class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What to import, and from where to where.
+
+    What is `None` follows from the environment, as for the command line:
+
+        options = ImportOptions(root=Path("/backup/.agent-orchestrator"), dry_run=True)
+    """
+
+    root: Path | None = None  # the legacy state root
+    config: Path | None = None  # its configuration, if that is elsewhere
+    data_dir: Path | None = None  # of the new store
+    claude_dir: Path | None = None  # the directory of Claude Code's transcript buckets
+    projects: tuple[str, ...] = ()  # ids; none means all
+    dry_run: bool = False  # plan and report, write nothing
+    readers: int = DEFAULT_READERS  # threads that read session records
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The options with nothing left open: what the stages are told."""
+
+    places: Places
+    data_dir: Path
+    buckets: Path
+    run_file: Path
+    projects: tuple[str, ...]
+    is_dry_run: bool
+    readers: int
+    environment: dict[str, str]
+    now: datetime
+
+
+def resolve(options: ImportOptions, environment: Mapping[str, str]) -> Settings:
+    """Return the settings; this is the one place that looks at the environment."""
+    home = Path(os.path.expanduser("~"))
+    root = _absolute(options.root) or home / ".agent-orchestrator"
+    config, is_required = _find_config(options, environment, home, root)
+    claude_home = _from(environment, "CLAUDE_CONFIG_DIR") or home / ".claude"
+    data_dir = _absolute(options.data_dir) or _from(environment, "AO_DATA_DIR")
+
+    return Settings(
+        places=Places(
+            root=root, config=config, config_is_required=is_required, home=str(home)
+        ),
+        data_dir=data_dir or home / ".ao" / "data",
+        buckets=_absolute(options.claude_dir) or claude_home / "projects",
+        run_file=_from(environment, "AO_RUN_FILE") or home / ".ao" / "running.json",
+        projects=options.projects,
+        is_dry_run=options.dry_run,
+        readers=max(options.readers, 1),
+        environment=dict(environment),
+        now=datetime.now(UTC),
+    )
+
+
+def _find_config(
+    options: ImportOptions, environment: Mapping[str, str], home: Path, root: Path
+) -> tuple[Path, bool]:
+    """Return the configuration's place, and whether it must be there."""
+    if options.config is not None:
+        return options.config.expanduser().absolute(), True
+    if options.root is not None:
+        return root / CONFIG_NAME, False
+    if (named := _from(environment, "AO_GLOBAL_CONFIG")) is not None:
+        return named, True
+
+    xdg = _from(environment, "XDG_CONFIG_HOME")
+    candidates = [
+        *([xdg / "agent-orchestrator" / CONFIG_NAME] if xdg else []),
+        root / CONFIG_NAME,
+        home / ".agent-orchestrator.yaml",
+        home / ".agent-orchestrator.yml",
+        home / ".config" / "agent-orchestrator" / CONFIG_NAME,
+    ]
+    found = next((place for place in candidates if os.path.lexists(place)), None)
+
+    return found or root / CONFIG_NAME, False
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return path and path.expanduser().absolute()
+
+
+def _from(environment: Mapping[str, str], name: str) -> Path | None:
+    value = environment.get(name)
+
+    return Path(value).expanduser().absolute() if value else None

@@ -1,0 +1,108 @@
+"""Is there anything to import: a look that reads no session and leaves no trace."""
+
+from __future__ import annotations
+
+__all__ = ("Probe", "probe", "probe_with")
+
+import os
+import sqlite3
+from pathlib import Path
+
+import aiosqlite
+import msgspec
+
+from pipeline.daemon import find_daemon
+from pipeline.graph import WorkerPools, load_plan, open_workers
+from pipeline.importing import require_asyncio
+from pipeline.options import ImportOptions, Settings, resolve
+from stages.database import DATABASE_NAME, open_for_reading, write_problem
+from stages.errors import DatabaseUnusable, ImportFailed
+
+
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to import, and what stands in the way."""
+
+    available: bool  # there is at least one project
+    root: str
+    projects: int  # the invalid ones too
+    imported: int  # of the valid ones, those whose id the database has
+    pending: int  # the other valid ones
+    daemon: int | None  # the process id of a live daemon
+    error: str | None  # why the store, the run-file or the database cannot be read
+    is_populated: bool = False  # the database has an unarchived project
+
+
+async def probe(options: ImportOptions) -> Probe:
+    """Look at a legacy store and at the database, also beside a live daemon.
+
+        found = await probe(ImportOptions())
+        if found.available and not found.daemon: ...
+
+    A broken store is no exception: `available` is false and `error` says why.
+    """
+    require_asyncio()
+
+    return await probe_with(resolve(options, os.environ))
+
+
+async def probe_with(settings: Settings) -> Probe:
+    """Look with everything resolved."""
+    errors: list[str] = []
+    daemon: int | None = None
+    is_populated = False
+    present: frozenset[str] = frozenset()
+    ids: list[str] = []
+    count = 0
+    async with open_workers(settings) as workers:
+        try:
+            daemon = await find_daemon(settings.run_file, workers.discover)
+        except ImportFailed as error:
+            errors.append(str(error))
+        try:
+            ids, count = await _read_ids(settings, workers)
+        except ImportFailed as error:
+            errors.insert(0, str(error))
+        try:
+            async with open_for_reading(settings.data_dir) as connection:
+                file = settings.data_dir / DATABASE_NAME
+                present, is_populated = await _read_database(connection, file, ids)
+        except ImportFailed as error:
+            errors.append(str(error))
+
+    imported = sum(project_id in present for project_id in ids)
+    return Probe(
+        available=count > 0,
+        root=str(settings.places.root),
+        projects=count,
+        imported=imported,
+        pending=len(ids) - imported,
+        daemon=daemon,
+        error=errors[0] if errors else None,
+        is_populated=is_populated,
+    )
+
+
+async def _read_ids(settings: Settings, workers: WorkerPools) -> tuple[list[str], int]:
+    plan = await load_plan(settings, workers)
+
+    return [project.id for project in plan.projects], plan.registry.count
+
+
+async def _read_database(
+    connection: aiosqlite.Connection | None, file: Path, ids: list[str]
+) -> tuple[frozenset[str], bool]:
+    if connection is None:
+        return frozenset(), False
+
+    try:
+        rows = await connection.execute_fetchall(
+            "SELECT id FROM projects WHERE id IN (SELECT value FROM json_each(?))",
+            (msgspec.json.encode(ids).decode(),),
+        )
+        populated = await connection.execute_fetchall(
+            "SELECT 1 FROM projects WHERE archived_at IS NULL LIMIT 1"
+        )
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(file, write_problem(error)) from error
+
+    return frozenset(row[0] for row in rows), bool(list(populated))

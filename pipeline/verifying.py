@@ -1,0 +1,54 @@
+"""Has everything arrived: the plan of an import against what is there, reading only."""
+
+from __future__ import annotations
+
+__all__ = ("verify", "verify_with")
+
+import os
+
+from pipeline.graph import OnProgress, compare_graph, load_plan, open_workers
+from pipeline.importing import require_asyncio
+from pipeline.options import ImportOptions, Settings, resolve
+from pipeline.progress import Meter
+from pipeline.report import Verification, VerificationTally
+from stages.database import open_for_reading
+
+
+async def verify(
+    options: ImportOptions, *, on_progress: OnProgress | None = None
+) -> Verification:
+    """Compare a legacy store with the database and the transcripts.
+
+        result = await verify(ImportOptions())
+        assert not result.faults
+
+    Rows that are there and differ are `changed`, as the application goes on living.
+
+    :raises ImportFailed: the store or the database cannot be read.
+    """
+    require_asyncio()
+
+    return await verify_with(
+        resolve(options, os.environ), on_progress=on_progress, meter=Meter()
+    )
+
+
+async def verify_with(
+    settings: Settings, *, on_progress: OnProgress | None, meter: Meter
+) -> Verification:
+    """Compare with everything resolved; the meter keeps what was counted."""
+    tally = VerificationTally()
+    async with open_workers(settings) as workers:
+        plan = await load_plan(settings, workers)
+        async with open_for_reading(settings.data_dir) as connection:
+            await compare_graph(
+                settings,
+                plan,
+                workers,
+                connection,
+                tally.add,
+                meter=meter,
+                on_progress=on_progress,
+            )
+
+    return tally.verification()

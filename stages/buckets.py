@@ -1,0 +1,109 @@
+"""Where Claude Code keeps its transcripts: buckets named after directories (T1)."""
+
+from __future__ import annotations
+
+__all__ = (
+    "bucket_of",
+    "bucket_path",
+    "is_uuid",
+    "newest_uuid",
+    "slug_of",
+)
+
+import os
+import re
+import unicodedata
+
+SLUG_LENGTH = 200  # in UTF-16 units, past which a hash takes the place of the rest
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_OTHER_UNITS = re.compile(r"[^a-zA-Z0-9]")
+
+
+def is_uuid(text: str) -> bool:
+    """Whether the text is a UUID in its usual form, in either case (rule T2)."""
+    return _UUID.fullmatch(text) is not None
+
+
+def slug_of(directory: str) -> str:
+    """Return the name of the bucket of a resolved directory.
+
+    The hash behind a long one is that of a new bucket; `bucket_path` finds old ones.
+    """
+    encoded = unicodedata.normalize("NFC", directory).encode(
+        "utf-16-le", "surrogatepass"
+    )
+    units = memoryview(encoded).cast("H")
+    slug = _OTHER_UNITS.sub("-", "".join(map(chr, units)))
+    if len(slug) <= SLUG_LENGTH:
+        return slug
+
+    return f"{slug[:SLUG_LENGTH]}-{_hash(units)}"
+
+
+def bucket_path(buckets: str, directory: str, holding: str = "") -> str:
+    """Return the path of the bucket of a resolved directory.
+
+    Where the slug was cut, the hash behind it differs between builds of Claude Code:
+    a bucket that exists under another hash is the one, if it has the file `holding`.
+    """
+    slug = slug_of(directory)
+    path = os.path.join(buckets, slug)
+    if len(slug) <= SLUG_LENGTH or os.path.lexists(os.path.join(path, holding)):
+        return path
+
+    start = slug[: SLUG_LENGTH + 1]
+    try:
+        names = sorted(name for name in os.listdir(buckets) if name.startswith(start))
+    except OSError:
+        return path
+
+    for name in names:
+        if os.path.lexists(os.path.join(buckets, name, holding)):
+            return os.path.join(buckets, name)
+
+    return path
+
+
+def bucket_of(buckets: str, directory: str, holding: str = "") -> str | None:
+    """Return the bucket's path for a directory as recorded; None if not absolute."""
+    if not os.path.isabs(directory) or "\0" in directory:
+        return None
+
+    return bucket_path(buckets, os.path.realpath(directory), holding)
+
+
+def newest_uuid(bucket: str) -> str | None:
+    """Return the UUID of the newest transcript of a bucket, or None (rule T3).
+
+    :raises OSError: the bucket is there and cannot be read.
+    """
+    newest: tuple[int, str] | None = None
+    try:
+        with os.scandir(bucket) as entries:
+            for entry in entries:
+                uuid, ending = os.path.splitext(entry.name)
+                if ending != ".jsonl" or not is_uuid(uuid) or not entry.is_file():
+                    continue
+
+                candidate = (entry.stat().st_mtime_ns, uuid)
+                newest = max(newest or candidate, candidate)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+    return newest[1] if newest else None
+
+
+def _hash(units: memoryview) -> str:
+    value = 0
+    for unit in units:
+        value = (31 * value + unit) & 0xFFFFFFFF
+    value = abs(value - (1 << 32) if value >> 31 else value)
+
+    digits = ""
+    while True:
+        value, rest = divmod(value, 36)
+        digits = _DIGITS[rest] + digits
+        if not value:
+            return digits

@@ -1,0 +1,352 @@
+"""The new store's database: looked at without a trace, created, opened, asked (D1 to D7)."""
+
+from __future__ import annotations
+
+__all__ = (
+    "DATABASE_NAME",
+    "ExistingSession",
+    "Lookup",
+    "begin",
+    "look_up",
+    "make_data_dir",
+    "open_for_reading",
+    "open_for_writing",
+    "write_problem",
+)
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiosqlite
+import anyio
+import msgspec
+from anyio import CancelScope
+
+from stages.database.schema import CREATE_STATEMENTS, SCHEMA_VERSION
+from stages.errors import DatabaseUnusable, WriteFailed
+from stages.files import flush_directory, reason
+
+DATABASE_NAME = "ao.db"
+DATABASE_MODE = 0o600  # `env` holds secrets
+DIRECTORY_MODE = 0o750
+# How long another writer may hold the database. The wait is ours, in short pieces, as
+# SQLite's own would hold a cancelled run for all of it.
+BUSY_SECONDS = 30.0
+BUSY_POLL_SECONDS = 0.05
+
+_NEEDED_COLUMNS = {
+    "projects": frozenset(
+        [
+            "id",
+            "path",
+            "repo_origin_url",
+            "display_name",
+            "registered_at",
+            "archived_at",
+            "config",
+            "kind",
+        ]
+    ),
+    "sessions": frozenset(
+        [
+            "id",
+            "project_id",
+            "num",
+            "issue_id",
+            "kind",
+            "harness",
+            "activity_state",
+            "activity_last_at",
+            "is_terminated",
+            "branch",
+            "workspace_path",
+            "runtime_handle_id",
+            "agent_session_id",
+            "prompt",
+            "created_at",
+            "updated_at",
+            "display_name",
+            "first_signal_at",
+        ]
+    ),
+}
+_TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+_HAS_LEDGER = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'"
+_VERSION = "SELECT max(version_id) FROM goose_db_version WHERE is_applied"
+_SETTINGS = (
+    "PRAGMA synchronous = FULL",
+    "PRAGMA fullfsync = ON",  # where only F_FULLFSYNC reaches the disk; else no effect
+    "PRAGMA checkpoint_fullfsync = ON",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+)
+
+
+class ExistingSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that the database already has."""
+
+    project_id: str
+    harness: str
+    agent_session_id: str
+
+
+class Lookup(msgspec.Struct, frozen=True, kw_only=True):
+    """What the database already has of some planned rows."""
+
+    project_ids: frozenset[str]
+    id_by_path: dict[str, str]  # of unarchived projects
+    sessions: dict[str, ExistingSession]  # by id
+    numbered: frozenset[str]  # projects that have a session number 0
+
+
+@asynccontextmanager
+async def open_for_writing(data_dir: Path) -> AsyncIterator[aiosqlite.Connection]:
+    """Open the database of a data dir; where there is none, create both.
+
+    :raises DatabaseUnusable: it is none that we may write to; it was left as it is.
+    :raises WriteFailed: it cannot be created or opened for writing.
+    """
+    file = data_dir / DATABASE_NAME
+    async with open_for_reading(data_dir) as existing:
+        is_new = existing is None
+    try:
+        if is_new:
+            make_data_dir(data_dir)
+            _make_file(file)
+        connection = await _connect(f"{_uri(file)}?mode=rw")
+    except (OSError, sqlite3.Error) as error:
+        raise WriteFailed(file, write_problem(error)) from error
+
+    try:
+        try:
+            # Before anything is made: see rule D3.
+            await _retried(connection, "PRAGMA journal_mode = WAL")
+            for setting in _SETTINGS:
+                await _run(connection, setting)
+            if is_new:
+                await _create(connection)
+                flush_directory(str(data_dir))
+        except (OSError, sqlite3.Error) as error:
+            raise WriteFailed(file, write_problem(error)) from error
+        yield connection
+    finally:
+        await _close(connection)
+
+
+@asynccontextmanager
+async def open_for_reading(
+    data_dir: Path,
+) -> AsyncIterator[aiosqlite.Connection | None]:
+    """Open the database without leaving a trace; None where there is none (rule D4).
+
+    :raises DatabaseUnusable: there is one, and it is none of ours.
+    """
+    file = data_dir / DATABASE_NAME
+    if not _is_there(file):
+        yield None
+        return
+
+    # Without a log beside it nothing needs to be made to read it.
+    options = "mode=ro" if _has_log(file) else "mode=ro&immutable=1"
+    try:
+        connection = await _connect(f"{_uri(file)}?{options}")
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(file, write_problem(error)) from error
+
+    try:
+        try:
+            is_ours = await _is_ours(connection, file)
+        except sqlite3.Error as error:
+            raise DatabaseUnusable(file, write_problem(error)) from error
+        yield connection if is_ours else None
+    finally:
+        await _close(connection)
+
+
+@asynccontextmanager
+async def begin(connection: aiosqlite.Connection) -> AsyncIterator[None]:
+    """One transaction: committed at the end, rolled back on any error.
+
+    Only the wait for another writer can be cancelled; what was begun is brought to an
+    end, as the thread of the connection would do so anyway.
+    """
+    await _retried(connection, "BEGIN IMMEDIATE")
+    with CancelScope(shield=True):
+        try:
+            yield
+            await _run(connection, "COMMIT")
+        except BaseException:
+            # After a full disk SQLite may have rolled back by itself.
+            if connection.in_transaction:
+                await _run(connection, "ROLLBACK")
+            raise
+
+
+async def look_up(
+    connection: aiosqlite.Connection | None,
+    project_ids: Iterable[str],
+    paths: Iterable[str],
+    session_ids: Iterable[str],
+) -> Lookup:
+    """Ask in four statements what the database, if there is one, has of some rows."""
+    if connection is None:
+        return Lookup(
+            project_ids=frozenset(), id_by_path={}, sessions={}, numbered=frozenset()
+        )
+
+    ids = _json(project_ids)
+    projects = await connection.execute_fetchall(
+        "SELECT id FROM projects WHERE id IN (SELECT value FROM json_each(?))", (ids,)
+    )
+    by_path = await connection.execute_fetchall(
+        "SELECT path, id FROM projects WHERE archived_at IS NULL"
+        " AND path IN (SELECT value FROM json_each(?)) ORDER BY id DESC",
+        (_json(paths),),
+    )
+    sessions = await connection.execute_fetchall(
+        "SELECT id, project_id, harness, agent_session_id FROM sessions"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (_json(session_ids),),
+    )
+    numbered = await connection.execute_fetchall(
+        "SELECT project_id FROM sessions"
+        " WHERE num = 0 AND project_id IN (SELECT value FROM json_each(?))",
+        (ids,),
+    )
+
+    return Lookup(
+        project_ids=frozenset(row[0] for row in projects),
+        id_by_path={row[0]: row[1] for row in by_path},
+        sessions={
+            row[0]: ExistingSession(
+                project_id=row[1], harness=row[2], agent_session_id=row[3]
+            )
+            for row in sessions
+        },
+        numbered=frozenset(row[0] for row in numbered),
+    )
+
+
+def write_problem(error: OSError | sqlite3.Error) -> str:
+    """Return what went wrong with a file or a database, for people."""
+    return reason(error) if isinstance(error, OSError) else str(error)
+
+
+def _is_there(file: Path) -> bool:
+    """Whether there is a file of more than 0 bytes (rule D4)."""
+    try:
+        return file.stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise DatabaseUnusable(file, reason(error)) from error
+
+
+def _has_log(file: Path) -> bool:
+    return os.path.lexists(f"{file}-wal")
+
+
+async def _is_ours(connection: aiosqlite.Connection, file: Path) -> bool:
+    """Whether it has tables; what has some must be a version that we can write to."""
+    if not await _value(connection, _TABLES):
+        return False
+    if not await _value(connection, _HAS_LEDGER):
+        raise DatabaseUnusable(file, "it is a database of another application")
+
+    version = await _value(connection, _VERSION)
+    if not isinstance(version, int) or version < SCHEMA_VERSION:
+        found = f"its schema is at version {version}, older than {SCHEMA_VERSION}"
+        raise DatabaseUnusable(file, found)
+    for table, needed in _NEEDED_COLUMNS.items():
+        rows = await connection.execute_fetchall(f"PRAGMA table_info({table})")
+        if missing := needed - {row[1] for row in rows}:
+            names = ", ".join(sorted(missing))
+            found = f"at schema version {version}, {table} lacks the columns {names}"
+            raise DatabaseUnusable(file, found)
+
+    return True
+
+
+def make_data_dir(data_dir: Path) -> None:
+    """Make the data dir and what is missing above it, with its mode (rule D1)."""
+    missing = []
+    directory = data_dir
+    while not directory.is_dir():
+        missing.append(directory)
+        if directory == directory.parent:
+            break
+        directory = directory.parent
+    for directory in reversed(missing):
+        directory.mkdir(DIRECTORY_MODE, exist_ok=True)
+        directory.chmod(DIRECTORY_MODE)  # whatever the umask says
+        flush_directory(str(directory.parent))
+
+
+def _make_file(file: Path) -> None:
+    """Make an empty database file, with its mode (rule D1)."""
+    fd = os.open(
+        file,
+        os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0),
+        DATABASE_MODE,
+    )
+    os.close(fd)
+    file.chmod(DATABASE_MODE)
+
+
+async def _create(connection: aiosqlite.Connection) -> None:
+    async with begin(connection):
+        # A daemon may have been faster between the first look and this lock.
+        if not await _value(connection, _TABLES):
+            for statement in CREATE_STATEMENTS:
+                await _run(connection, statement)
+
+
+async def _connect(uri: str) -> aiosqlite.Connection:
+    with CancelScope(shield=True):  # cancelled here, its thread would never end
+        connection = await aiosqlite.connect(uri, uri=True, isolation_level=None)
+
+    return connection
+
+
+async def _close(connection: aiosqlite.Connection) -> None:
+    with CancelScope(shield=True):
+        await connection.close()
+
+
+async def _run(connection: aiosqlite.Connection, statement: str) -> None:
+    cursor = await connection.execute(statement)
+    await cursor.close()
+
+
+async def _value(connection: aiosqlite.Connection, statement: str) -> object:
+    rows = await connection.execute_fetchall(statement)
+
+    return next((row[0] for row in rows), None)
+
+
+async def _retried(connection: aiosqlite.Connection, statement: str) -> None:
+    """Run what needs a lock, and wait for it in pieces short enough to be cancelled."""
+    deadline = anyio.current_time() + BUSY_SECONDS
+    await _run(connection, "PRAGMA busy_timeout = 0")
+    while True:
+        try:
+            await _run(connection, statement)
+        except sqlite3.OperationalError as error:
+            is_busy = (error.sqlite_errorcode & 0xFF) == sqlite3.SQLITE_BUSY
+            if not is_busy or anyio.current_time() >= deadline:
+                raise
+        else:
+            break
+        await anyio.sleep(BUSY_POLL_SECONDS)
+    await _run(connection, "PRAGMA busy_timeout = 5000")
+
+
+def _uri(file: Path) -> str:
+    return file.absolute().as_uri()
+
+
+def _json(values: Iterable[str]) -> str:
+    return msgspec.json.encode(tuple(values)).decode()

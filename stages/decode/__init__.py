@@ -1,0 +1,178 @@
+"""Decode: an entry's session records are read and its orchestrator chosen (S1 to S6)."""
+
+from __future__ import annotations
+
+__all__ = ("read_project", "run")
+
+import asyncio
+import os
+import stat
+import time
+from collections import deque
+from collections.abc import Callable
+
+from anyio.abc import ObjectSendStream
+from msgspec.structs import replace
+
+from stages.buckets import bucket_of, newest_uuid
+from stages.decode.directory import Finding, SessionReader
+from stages.files import reason
+from stages.messages import Entry, LegacyProject, Note, Orchestrator, Severity
+from stages.streams import BatchReceiveStream, receive_batch
+from stages.text import listing, quote
+from stages.workers import Workers
+
+# A hop to a thread costs what ten small files cost: small projects go together.
+PROJECTS_PER_HOP = 8
+SMALL_SECONDS = 0.002
+HOPS_AHEAD = 8  # for each reader, so that none idles behind a slow directory
+
+
+async def run(
+    receive: BatchReceiveStream[Entry],
+    send: ObjectSendStream[LegacyProject],
+    *,
+    buckets: str,
+    workers: Workers,
+) -> None:
+    """Send one legacy project for each entry, in the order in which they came.
+
+    `buckets` is the directory of the transcript buckets, where a record that names no
+    transcript may have one (rule T3).
+    """
+    hops: deque[asyncio.Future[tuple[list[LegacyProject], float]]] = deque()
+    together = 1
+    async with receive, send:
+        while True:
+            entries = await receive_batch(receive, together)
+            if entries:
+                hops.append(
+                    workers.submit(_read_projects, entries, buckets, workers.check)
+                )
+            while hops and (
+                not entries or hops[0].done() or len(hops) > HOPS_AHEAD * workers.count
+            ):
+                projects, seconds = await hops.popleft()
+                is_small = seconds < SMALL_SECONDS * len(projects)
+                together = PROJECTS_PER_HOP if is_small else 1
+                for project in projects:
+                    await send.send(project)
+            if not entries:
+                return
+
+
+def _read_projects(
+    entries: list[Entry], buckets: str, check: Callable[[], None]
+) -> tuple[list[LegacyProject], float]:
+    started = time.perf_counter()
+    projects = [read_project(entry, buckets, check) for entry in entries]
+
+    return projects, time.perf_counter() - started
+
+
+def read_project(
+    entry: Entry, buckets: str, check: Callable[[], None]
+) -> LegacyProject:
+    """Return the project with its orchestrator. Blocks; `check` may end it."""
+    reader = SessionReader(entry, check)
+    notes: list[Note] = []
+    if _is_directory(entry.sessions_directory, entry, notes):
+        _read_directory(reader.read_current, entry.sessions_directory, entry, notes)
+        hidden = [
+            directory
+            for directory in entry.v1_directories
+            if os.path.isdir(os.path.join(directory, "sessions"))
+        ]
+        if hidden:
+            names = listing([os.path.basename(directory) for directory in hidden])
+            text = f"older sessions were not read, as there are newer ones: {names}"
+            notes.append(_note(entry, "hidden-sessions", "lossy", text, hidden[0]))
+    else:
+        for directory in entry.v1_directories:
+            sessions = os.path.join(directory, "sessions")
+            if _is_directory(sessions, entry, notes):
+                _read_directory(reader.read_v1, sessions, entry, notes)
+    files_skipped = reader.names_seen - reader.sessions_read
+    if reader.choice.best is None:
+        reader.read_standalone(entry.standalone_file)
+
+    notes += [_finding_note(entry, finding) for finding in reader.findings.values()]
+    choice = reader.choice
+    return LegacyProject(
+        entry=entry,
+        orchestrator=choice.best and _with_transcript(choice.best, entry, buckets),
+        also_live=choice.also_live,
+        also_live_count=max(choice.live_count - 1, 0),
+        sessions_read=reader.sessions_read,
+        files_skipped=files_skipped,
+        notes=tuple(sorted(notes, key=lambda note: (note.kind, note.text))),
+    )
+
+
+def _with_transcript(
+    orchestrator: Orchestrator, entry: Entry, buckets: str
+) -> Orchestrator:
+    """Look for a transcript where the record of a live one names none (rule T3)."""
+    if (
+        orchestrator.is_terminal
+        or orchestrator.agent != "claude-code"
+        or orchestrator.claude_session_uuid
+    ):
+        return orchestrator
+
+    bucket = bucket_of(buckets, orchestrator.worktree)
+    # The transcripts of the project's own directory are the user's.
+    if bucket is None or _is_same(orchestrator.worktree, entry.path):
+        return orchestrator
+
+    try:
+        return replace(orchestrator, found_uuid=newest_uuid(bucket) or "")
+    except OSError as error:
+        problem = f"the bucket {quote(bucket)} could not be read: {reason(error)}"
+        return replace(orchestrator, bucket_problem=problem)
+
+
+def _is_same(directory: str, other: str) -> bool:
+    return os.path.realpath(directory) == os.path.realpath(other)
+
+
+def _is_directory(path: str, entry: Entry, notes: list[Note]) -> bool:
+    """Whether there is a directory; one that cannot be looked at is noted (rule S2)."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        notes.append(_unreadable(path, entry, error))
+        return False
+
+
+def _read_directory(
+    read: Callable[[str], None], directory: str, entry: Entry, notes: list[Note]
+) -> None:
+    try:
+        read(directory)
+    except OSError as error:
+        notes.append(_unreadable(directory, entry, error))
+
+
+def _unreadable(directory: str, entry: Entry, error: OSError) -> Note:
+    text = f"{quote(directory)} could not be listed: {reason(error)}"
+
+    return _note(entry, "directory-unreadable", "failed", text, directory)
+
+
+def _finding_note(entry: Entry, finding: Finding) -> Note:
+    files = sorted(finding.files)
+    names = listing([os.path.basename(file) for file in files], finding.count)
+    source = files[0] if finding.count == 1 else os.path.dirname(files[0])
+
+    return _note(
+        entry, finding.kind, finding.severity, f"{names} {finding.problem}", source
+    )
+
+
+def _note(entry: Entry, kind: str, severity: Severity, text: str, source: str) -> Note:
+    return Note(
+        project_id=entry.id, kind=kind, severity=severity, text=text, source=source
+    )

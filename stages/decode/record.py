@@ -1,0 +1,128 @@
+"""A session file's content becomes an orchestrator's record: JSON or key=value (S3, L5)."""
+
+from __future__ import annotations
+
+__all__ = (
+    "decode_key_value",
+    "decode_orchestrator",
+    "decode_v1_record",
+    "has_role",
+    "role_of",
+)
+
+from datetime import datetime
+
+import msgspec
+
+from stages.decode.lifecycle import find_lifecycle, is_terminal
+from stages.jsontext import DECODE_ERRORS, decode_object, is_json_object, mend
+from stages.messages import Orchestrator
+from stages.times import parse_time
+
+ORCHESTRATOR_ROLE = "orchestrator"
+
+# By rule L5, in the order in which they count.
+RESUME_IDS = (
+    ("claude-code", "claudeSessionUuid"),
+    ("codex", "codexThreadId"),
+    ("opencode", "opencodeSessionId"),
+)
+
+
+class _Probe(msgspec.Struct):
+    # `object`, not `str`: a role of another type must not cost the record.
+    role: object = None
+
+
+_decode_probe = msgspec.json.Decoder(_Probe).decode
+
+
+def role_of(data: bytes) -> tuple[bool, bool]:
+    """Return whether a record is a JSON object, and whether it has the role.
+
+    This is what runs once for every file: all other fields are skipped unread.
+    """
+    try:
+        return True, _decode_probe(data).role == ORCHESTRATOR_ROLE
+    except DECODE_ERRORS:
+        record = decode_object(data)
+
+    return record is not None, record is not None and has_role(record)
+
+
+def decode_v1_record(data: bytes) -> dict[str, object] | None:
+    """Return the fields of an old record, which may be JSON; None if it has none."""
+    text = data.decode("utf-8", "replace")
+    if is_json_object(text):
+        return decode_object(data)
+
+    return decode_key_value(text) or None
+
+
+def decode_key_value(text: str) -> dict[str, object]:
+    """Return the pairs of `key=value` lines; of two equal keys the last wins."""
+    pairs: dict[str, object] = {}
+    for line in text.removeprefix("\ufeff").split("\n"):
+        key, divider, value = line.partition("=")
+        if divider and not line.lstrip().startswith("#"):
+            pairs[key.strip()] = value.strip()
+
+    return pairs
+
+
+def has_role(record: dict[str, object]) -> bool:
+    """Whether the record says of itself that it is an orchestrator's."""
+    return record.get("role") == ORCHESTRATOR_ROLE
+
+
+def decode_orchestrator(
+    record: dict[str, object],
+    *,
+    stem: str,
+    file: str,
+    modified_at: datetime,
+    is_v1: bool,
+    inherited_agent: str,
+) -> Orchestrator:
+    """Return the record's fields by type; one of a wrong type counts as absent.
+
+    `inherited_agent` is the configured one, for records that name none (rule L5).
+    """
+    lifecycle = find_lifecycle(record, is_v1=is_v1)
+    session = lifecycle.session if lifecycle else {}
+    runtime = lifecycle.runtime if lifecycle else {}
+    status = _text(record, "status") or None
+    resume_ids = {name: _text(record, name).strip() for _, name in RESUME_IDS}
+    agent = _text(record, "agent").strip()
+    for harness, name in RESUME_IDS:
+        agent = agent or (harness if resume_ids[name] else "")
+
+    return Orchestrator(
+        stem=stem,
+        file=file,
+        agent=agent or inherited_agent,
+        display_name=_text(record, "displayName"),
+        branch=_text(record, "branch"),
+        worktree=_text(record, "worktree"),
+        prompt=_text(record, "userPrompt"),
+        claude_session_uuid=resume_ids["claudeSessionUuid"],
+        codex_thread_id=resume_ids["codexThreadId"],
+        opencode_session_id=resume_ids["opencodeSessionId"],
+        codex_model=_text(record, "codexModel").strip(),
+        restore_fallback_reason=_text(record, "restoreFallbackReason").strip(),
+        has_lifecycle=lifecycle is not None,
+        state=lifecycle.state if lifecycle else None,
+        status=status,
+        is_terminal=is_terminal(lifecycle, status),
+        created_at=parse_time(record.get("createdAt")),
+        started_at=parse_time(session.get("startedAt")),
+        last_transition_at=parse_time(session.get("lastTransitionAt")),
+        last_observed_at=parse_time(runtime.get("lastObservedAt")),
+        modified_at=modified_at,
+    )
+
+
+def _text(record: dict[str, object], name: str) -> str:
+    value = record.get(name)
+
+    return mend(value) if isinstance(value, str) else ""

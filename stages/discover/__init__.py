@@ -1,0 +1,230 @@
+"""Discover: the registry becomes entries, in the order of their ids (rules C1 to P3)."""
+
+from __future__ import annotations
+
+__all__ = (
+    "Git",
+    "Places",
+    "Registry",
+    "find_git",
+    "load_registry",
+    "read_sources",
+    "run",
+)
+
+import asyncio
+import os
+from collections.abc import Sequence
+
+from anyio.abc import ObjectSendStream
+from msgspec.structs import replace
+
+from stages.discover.behaviour import BEHAVIOUR_FIELDS, read_behaviour, unknown_fields
+from stages.discover.fields import Fields
+from stages.discover.origins import Git, find_git, is_in_repository
+from stages.discover.ownfile import read_own_file
+from stages.discover.registry import (
+    Places,
+    RegisteredProject,
+    Registry,
+    load_registry,
+    read_sources,
+)
+from stages.discover.yamltext import Node
+from stages.messages import Behaviour, Entry, Note
+from stages.text import plain, quote
+from stages.times import from_epoch_seconds
+from stages.workers import Workers
+
+PROJECTS_PER_HOP = 64
+
+
+async def run(
+    send: ObjectSendStream[Entry],
+    *,
+    registry: Registry,
+    projects: Sequence[RegisteredProject],
+    places: Places,
+    git: Git | None,
+    workers: Workers,
+) -> None:
+    """Send one entry for each of the projects, in their order."""
+    async with send:
+        for start in range(0, len(projects), PROJECTS_PER_HOP):
+            some = projects[start : start + PROJECTS_PER_HOP]
+            entries, in_repository = await workers.submit(
+                _read_entries, some, registry, places, workers
+            )
+            asked = {
+                index: workers.submit(git.origin, entries[index].path, workers.check)
+                for index in in_repository
+                if git is not None
+            }
+            origins = dict(
+                zip(asked, await asyncio.gather(*asked.values()), strict=True)
+            )
+            for index, entry in enumerate(entries):
+                if origin := origins.get(index):
+                    entry = replace(entry, origin_url=origin)
+                await send.send(entry)
+
+
+def _read_entries(
+    projects: Sequence[RegisteredProject],
+    registry: Registry,
+    places: Places,
+    workers: Workers,
+) -> tuple[list[Entry], list[int]]:
+    """Return the entries, and the places in the list of those that git is asked about."""
+    entries, in_repository = [], []
+    for index, project in enumerate(projects):
+        workers.check()
+        entries.append(_read_entry(project, registry, places))
+        if is_in_repository(project.path, places.home):
+            in_repository.append(index)
+
+    return entries, in_repository
+
+
+def _read_entry(
+    project: RegisteredProject, registry: Registry, places: Places
+) -> Entry:
+    behaviour, behaviour_notes = _choose_behaviour(project)
+    identity = Fields(project.mapping)
+    repo = project.mapping.get("repo")
+    repo_origin = None
+    if isinstance(repo, dict):
+        repo_origin = identity.block("repo").trimmed("originUrl")
+    elif repo is not None and not isinstance(repo, str):
+        identity.wrong.append("repo")
+    origin = repo_origin or identity.trimmed("originUrl") or ""
+    names = (identity.trimmed("displayName"), identity.trimmed("name"))
+    seconds = identity.number("registeredAt")
+    registered_at = None if seconds is None else from_epoch_seconds(seconds)
+    if seconds is not None and registered_at is None:
+        identity.wrong.append("registeredAt")
+
+    overlays = registry.overlays
+    session_directories = os.path.join(str(places.root), "projects", project.id)
+    default_branch = identity.trimmed("defaultBranch")
+    identity.trimmed("sessionPrefix")  # its value was read before; its type counts here
+    identity.trimmed("storageKey")
+    wrong = [
+        Note(
+            project_id=project.id,
+            kind="wrong-type",
+            severity="lossy",
+            text=f"{plain(name)} has the wrong type and was left out",
+            source=project.source,
+        )
+        for name in identity.all_wrong()
+    ]
+    unknown = unknown_fields(
+        project.mapping,
+        project_id=project.id,
+        source=project.source,
+        where="its entry",
+    )
+
+    return Entry(
+        id=project.id,
+        path=project.path,
+        origin_url=origin,
+        display_name=overlays.names.get(project.id) or names[0] or names[1] or "",
+        registered_at=overlays.times_by_id.get(project.id)
+        or overlays.times_by_path.get(project.path)
+        or registered_at
+        or registry.config_modified_at,
+        default_branch=default_branch,
+        session_prefix=project.session_prefix,
+        prefix=project.prefix,
+        legacy_prefix=project.legacy_prefix,
+        behaviour=behaviour,
+        sessions_directory=os.path.join(session_directories, "sessions"),
+        v1_directories=tuple(
+            os.path.join(str(places.root), name) for name in project.v1_directories
+        ),
+        standalone_file=os.path.join(session_directories, "orchestrator.json"),
+        foreign_stems=frozenset(
+            stem
+            for prefix in (project.prefix, project.legacy_prefix)
+            if registry.owner_of_prefix.get(
+                stem := f"{prefix}-orchestrator", project.id
+            )
+            != project.id
+        ),
+        registered_ids=registry.ids,
+        notes=(*project.notes, *wrong, *unknown, *behaviour_notes),
+    )
+
+
+def _choose_behaviour(project: RegisteredProject) -> tuple[Behaviour, list[Note]]:
+    """Return the behaviour from the own file, or else inline, with its notes (B1)."""
+    read_already = project.source if project.is_pointed else ""
+    own = read_own_file(project.path, project.id, read_already)
+    inline = {
+        name: node for name, node in project.mapping.items() if name in BEHAVIOUR_FIELDS
+    }
+    if own is None or own.problem:
+        # Without any behaviour there is no agent of the project's either, and the two
+        # orders of rule B5 are one.
+        behaviour, notes = read_behaviour(
+            inline,
+            project.defaults,
+            is_inline=True,
+            project_id=project.id,
+            source=project.source,
+        )
+        if own is not None:
+            notes.append(
+                Note(
+                    project_id=project.id,
+                    kind="own-file",
+                    severity="failed",
+                    text=f"{quote(own.path)} does not load ({plain(own.problem)}); "
+                    "the settings of its entry count",
+                    source=own.path,
+                )
+            )
+        return behaviour, notes
+
+    behaviour, notes = read_behaviour(
+        own.fields,
+        own.defaults or project.defaults,
+        is_inline=False,
+        project_id=project.id,
+        source=own.path,
+    )
+    notes += unknown_fields(
+        own.fields,
+        project_id=project.id,
+        source=own.path,
+        where=quote(own.path),
+    )
+    notes += _overridden(inline, own.fields, project, own.path)
+    return behaviour, notes
+
+
+def _overridden(
+    inline: dict[str, Node],
+    own: dict[str, Node],
+    project: RegisteredProject,
+    own_path: str,
+) -> list[Note]:
+    names = [
+        name
+        for name, node in inline.items()
+        if node is not None and node != own.get(name)
+    ]
+    if not names:
+        return []
+
+    return [
+        Note(
+            project_id=project.id,
+            kind="inline-overridden",
+            severity="lossy",
+            text=f"{', '.join(names)} of its entry gave way to {quote(own_path)}",
+            source=project.source,
+        )
+    ]

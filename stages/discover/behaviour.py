@@ -1,0 +1,224 @@
+"""What a project sets, in legacy words: fields, agents of the roles, unknown names."""
+
+from __future__ import annotations
+
+__all__ = (
+    "BEHAVIOUR_FIELDS",
+    "Defaults",
+    "read_behaviour",
+    "read_defaults",
+    "unknown_fields",
+)
+
+import msgspec
+
+from stages.discover.fields import Fields, is_scalar
+from stages.discover.yamltext import Node
+from stages.messages import Behaviour, Note, Role
+from stages.text import plain, quote, resembling
+
+# What behaviour is made of; the rest of an entry is identity (rules C2, C3).
+BEHAVIOUR_FIELDS = frozenset(
+    [
+        "agent",
+        "runtime",
+        "workspace",
+        "env",
+        "symlinks",
+        "postCreate",
+        "agentConfig",
+        "worker",
+        "orchestrator",
+        "agentRules",
+        "agentRulesFile",
+        "orchestratorRules",
+        "tracker",
+        "scm",
+        "reactions",
+        "decomposer",
+        "orchestratorSessionStrategy",
+        "opencodeIssueSessionStrategy",
+    ]
+)
+_IDENTITY_FIELDS = frozenset(
+    [
+        "name",
+        "path",
+        "repo",
+        "defaultBranch",
+        "sessionPrefix",
+        "enabled",
+        "originUrl",
+        "projectId",
+        "source",
+        "registeredAt",
+        "displayName",
+        "storageKey",
+    ]
+)
+_HOMELESS_FIELDS = (  # rule B8
+    "tracker",
+    "scm",
+    "runtime",
+    "workspace",
+    "reactions",
+    "decomposer",
+    "orchestratorSessionStrategy",
+    "opencodeIssueSessionStrategy",
+)
+_RULES_FIELDS = ("agentRules", "agentRulesFile", "orchestratorRules")
+
+_AGENT_CONFIG = frozenset({"model", "permissions", "orchestratorModel"})
+_ROLE = frozenset({"agent", "agentConfig"})
+# Fields that are blocks, and what is known inside; a dot leads to a block in a block.
+_BLOCKS = {
+    "agentConfig": _AGENT_CONFIG,
+    "worker": _ROLE,
+    "worker.agentConfig": _AGENT_CONFIG,
+    "orchestrator": _ROLE,
+    "orchestrator.agentConfig": _AGENT_CONFIG,
+    "repo": frozenset({"owner", "name", "platform", "originUrl"}),
+}
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """The agents that every project inherits (rule C4)."""
+
+    agent: str | None = None
+    worker_agent: str | None = None
+    orchestrator_agent: str | None = None
+
+
+def read_defaults(node: Node) -> Defaults:
+    """Return the inherited agents; what has the wrong type gives none."""
+    fields = Fields(node if isinstance(node, dict) else {})
+
+    return Defaults(
+        agent=fields.trimmed("agent"),
+        worker_agent=fields.block("worker").trimmed("agent"),
+        orchestrator_agent=fields.block("orchestrator").trimmed("agent"),
+    )
+
+
+def read_behaviour(
+    mapping: dict[str, Node],
+    defaults: Defaults,
+    *,
+    is_inline: bool,
+    project_id: str,
+    source: str,
+) -> tuple[Behaviour, list[Note]]:
+    """Return the behaviour that a mapping sets, and notes on what it left out.
+
+    `is_inline`: it is the entry of the registry, not the project's own file, which
+    turns the order around in which a role's agent is looked for (rule B5).
+    """
+    fields = Fields(mapping)
+    project_agent = fields.trimmed("agent")
+    shared = _read_agent_config(fields.block("agentConfig"))
+    roles = {}
+    for role, inherited in (
+        ("worker", defaults.worker_agent),
+        ("orchestrator", defaults.orchestrator_agent),
+    ):
+        block = fields.block(role)
+        middle = (project_agent, inherited) if is_inline else (inherited, project_agent)
+        agent = block.trimmed("agent") or middle[0] or middle[1] or defaults.agent
+        config = _read_agent_config(block.block("agentConfig"))
+        roles[role] = msgspec.structs.replace(config, agent=agent)
+
+    behaviour = Behaviour(
+        env=fields.text_map("env"),
+        symlinks=fields.texts("symlinks"),
+        post_create=fields.texts("postCreate"),
+        shared=msgspec.structs.replace(shared, agent=project_agent),
+        worker=roles["worker"],
+        orchestrator=roles["orchestrator"],
+        agent_rules=_rules(mapping, "agentRules"),
+        agent_rules_file=_rules(mapping, "agentRulesFile"),
+        orchestrator_rules=_rules(mapping, "orchestratorRules"),
+    )
+    notes = [
+        Note(
+            project_id=project_id,
+            kind="wrong-type",
+            severity="lossy",
+            text=f"{plain(name)} has the wrong type and was left out",
+            source=source,
+        )
+        for name in fields.all_wrong()
+    ]
+    if homeless := _homeless(mapping):
+        notes.append(
+            Note(
+                project_id=project_id,
+                kind="no-home",
+                severity="lossy",
+                text=f"the new application has no place for {', '.join(homeless)}",
+                source=source,
+            )
+        )
+
+    return behaviour, notes
+
+
+def unknown_fields(
+    mapping: dict[str, Node], *, project_id: str, source: str, where: str
+) -> list[Note]:
+    """Return the one note on fields that nobody knows, if there are any (rule P3)."""
+    known = BEHAVIOUR_FIELDS | _IDENTITY_FIELDS
+    found = [_with_resembling("", key, known) for key in mapping if key not in known]
+    for path, names in _BLOCKS.items():
+        block: Node = mapping
+        for step in path.split("."):
+            block = block.get(step) if isinstance(block, dict) else None
+        if isinstance(block, dict):
+            found += [
+                _with_resembling(f"{path}.", key, names)
+                for key in block
+                if key not in names
+            ]
+    if not found:
+        return []
+
+    return [
+        Note(
+            project_id=project_id,
+            kind="unknown-field",
+            severity="lossy",
+            text=f"unknown fields of {where} were left out: {', '.join(found)}",
+            source=source,
+        )
+    ]
+
+
+def _read_agent_config(fields: Fields) -> Role:
+    return Role(
+        model=fields.trimmed("model"),
+        orchestrator_model=fields.trimmed("orchestratorModel"),
+        permissions=fields.trimmed("permissions"),
+    )
+
+
+def _rules(mapping: dict[str, Node], name: str) -> str | None:
+    node = mapping.get(name)
+
+    return str(node) if isinstance(node, str) and node.strip() else None
+
+
+def _homeless(mapping: dict[str, Node]) -> list[str]:
+    found = [name for name in _HOMELESS_FIELDS if mapping.get(name) is not None]
+    found += [
+        f"{name} that is no text"
+        for name in _RULES_FIELDS
+        if mapping.get(name) is not None and not is_scalar(mapping[name])
+    ]
+
+    return found
+
+
+def _with_resembling(prefix: str, key: str, known: frozenset[str]) -> str:
+    nearest = resembling(key, sorted(known))
+    name = plain(prefix + (key if len(key) <= 80 else quote(key)))
+
+    return f"{name} ({nearest[0]}?)" if nearest else name

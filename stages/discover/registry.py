@@ -1,0 +1,317 @@
+"""The registry: which projects there are, read whole and checked before anything else."""
+
+from __future__ import annotations
+
+__all__ = ("Places", "RegisteredProject", "Registry", "load_registry", "read_sources")
+
+import os
+import re
+from datetime import datetime
+from pathlib import Path
+
+import aiofiles
+import msgspec
+from anyio import CancelScope
+
+from stages.discover.behaviour import Defaults, read_defaults
+from stages.discover.fields import Fields
+from stages.discover.overlays import OVERLAY_LIMIT, Overlays, read_overlays
+from stages.discover.pointers import follow_pointers
+from stages.discover.sessionplaces import (
+    V1Directories,
+    clean_path,
+    legacy_prefix_of,
+    list_v1_directories,
+)
+from stages.discover.yamltext import Node, YamlError, parse_yaml
+from stages.errors import ConfigBroken, StoreUnreadable
+from stages.files import opener, reason
+from stages.messages import Note
+from stages.text import listing, plain, quote
+from stages.times import from_file_time
+from stages.workers import Workers
+
+CONFIG_LIMIT = 64 * 1024 * 1024  # bytes
+
+_VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_REFUSED_IN_PREFIX = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the legacy store is, and whose home `~` means."""
+
+    root: Path
+    config: Path
+    config_is_required: bool  # named by the user: it must exist
+    home: str
+
+
+class Sources(msgspec.Struct, frozen=True, kw_only=True):
+    """The files that the registry is read from; what is missing is empty."""
+
+    config: bytes
+    config_modified_at: datetime | None
+    preferences: bytes
+    registered: bytes
+
+
+class RegisteredProject(msgspec.Struct, frozen=True, kw_only=True):
+    """A valid entry of the registry: its identity, its fields still as they were read."""
+
+    id: str
+    path: str
+    session_prefix: str | None
+    prefix: str
+    legacy_prefix: str
+    mapping: dict[str, Node]
+    source: str  # the file that it stands in
+    is_pointed: bool  # that file was found by a pointer
+    defaults: Defaults
+    v1_directories: tuple[str, ...]
+    notes: tuple[Note, ...]
+
+
+class Registry:
+    """All projects, in the order of their ids, and what concerns the store as a whole."""
+
+    def __init__(self, config_modified_at: datetime | None, overlays: Overlays) -> None:
+        self.config_modified_at = config_modified_at
+        self.overlays = overlays
+        self.projects: list[RegisteredProject] = []
+        self.invalid: list[Note] = []
+        self.notes: list[Note] = []  # of the store, or of an id registered twice
+        self.ids: frozenset[str] = frozenset()
+        # A prefix leads to the only project that has it, or to the empty text.
+        self.owner_of_prefix: dict[str, str] = {}
+
+    @property
+    def count(self) -> int:
+        """How many entries there are, the invalid ones too."""
+        return len(self.projects) + len(self.invalid)
+
+
+async def read_sources(places: Places, workers: Workers) -> Sources:
+    """Read the configuration and the portfolio files.
+
+    :raises StoreUnreadable: the configuration is there and cannot be read, or it is
+        missing although the user named it.
+    """
+    config, modified_at = b"", None
+    try:
+        config, info = await _read_once(places.config, CONFIG_LIMIT, workers)
+        modified_at = from_file_time(info.st_mtime_ns)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if places.config_is_required:
+            raise StoreUnreadable(places.config, "there is no such file") from error
+    except OSError as error:
+        raise StoreUnreadable(places.config, reason(error)) from error
+    if len(config) > CONFIG_LIMIT:
+        problem = f"it has more than {CONFIG_LIMIT} bytes"
+        raise StoreUnreadable(places.config, problem)
+
+    overlays = []
+    for name in ("preferences.json", "registered.json"):
+        try:
+            path = places.root / "portfolio" / name
+            content, _ = await _read_once(path, OVERLAY_LIMIT, workers)
+        except OSError:
+            content = b""
+        overlays.append(content if len(content) <= OVERLAY_LIMIT else b"")
+
+    return Sources(
+        config=config,
+        config_modified_at=modified_at,
+        preferences=overlays[0],
+        registered=overlays[1],
+    )
+
+
+def load_registry(sources: Sources, places: Places) -> Registry:
+    """Return the registry (rules C1 to C7, P1). Blocks; for a thread.
+
+    :raises ConfigBroken: the configuration is no YAML, or of another shape.
+    :raises StoreUnreadable: the state root cannot be listed.
+    """
+    base = str(places.config.parent)
+    overlays = read_overlays(
+        sources.preferences,
+        sources.registered,
+        lambda path: clean_path(path, base, places.home),
+    )
+    registry = Registry(sources.config_modified_at, overlays)
+
+    entries, defaults = _parse_config(sources.config, places.config)
+    keys = (
+        node.get("storageKey") for node in entries.values() if isinstance(node, dict)
+    )
+    directories = list_v1_directories(
+        places.root, frozenset(key for key in keys if isinstance(key, str))
+    )
+    if entries:
+        source = str(places.config)
+        for project_id, node in sorted(entries.items()):
+            _add(registry, project_id, node, places, directories, source, defaults)
+        _note_unclaimed(registry, directories)
+    else:
+        pointed, registry.notes = follow_pointers(directories)
+        for project_id, found in sorted(pointed.items()):
+            _add(
+                registry,
+                project_id,
+                found.node,
+                places,
+                directories,
+                found.file,
+                found.defaults,
+                found.bare_directories,
+            )
+        entries = {project_id: found.node for project_id, found in pointed.items()}
+
+    registry.ids = frozenset(entries)
+    for project in registry.projects:
+        for prefix in {project.prefix, project.legacy_prefix}:
+            owner = registry.owner_of_prefix.setdefault(prefix, project.id)
+            if owner != project.id:
+                registry.owner_of_prefix[prefix] = ""
+
+    return registry
+
+
+def _parse_config(data: bytes, file: Path) -> tuple[dict[str, Node], Defaults]:
+    try:
+        document = parse_yaml(data)
+    except YamlError as error:
+        raise ConfigBroken(file, error.line, error.column, error.problem) from error
+
+    root = document.root
+    if root is None:
+        return {}, Defaults()
+    if not isinstance(root, dict):
+        raise ConfigBroken(file, *document.place, "a mapping is wanted here")
+
+    projects = root.get("projects")
+    if projects is not None and not isinstance(projects, dict):
+        place = document.places.get("projects", document.place)
+        raise ConfigBroken(
+            file, *place, '"projects" must be a mapping of ids to entries'
+        )
+
+    return projects or {}, read_defaults(root.get("defaults"))
+
+
+def _add(
+    registry: Registry,
+    project_id: str,
+    node: Node,
+    places: Places,
+    directories: V1Directories,
+    source: str,
+    defaults: Defaults,
+    bare_directories: list[str] | None = None,
+) -> None:
+    """Add an entry as a project, or as a note if it cannot be one (rule P1)."""
+    mapping = node if isinstance(node, dict) else {}
+    base = os.path.dirname(source)
+    raw_path = mapping.get("path")
+    path = (
+        clean_path(raw_path, base, places.home) if isinstance(raw_path, str) else None
+    )
+    if not isinstance(node, dict):
+        problem = "its entry is no mapping"
+    elif not _VALID_ID.fullmatch(project_id) or ".." in project_id:
+        problem = "the new application refuses this id"
+    elif path is None:
+        problem = "its entry has no path"
+    elif "\0" in path:
+        problem = "its path holds a NUL character"
+    else:
+        problem = ""
+    if problem or path is None:
+        registry.invalid.append(
+            Note(
+                project_id=project_id,
+                kind="invalid-project",
+                severity="failed",
+                text=f"not imported: {problem}",
+                source=source,
+            )
+        )
+        return
+
+    is_pointed = bare_directories is not None
+    notes = []
+    if is_pointed:
+        notes.append(
+            _note(project_id, "pointed", f"registered by {quote(source)}", source)
+        )
+    session_prefix, refused = _read_prefix(mapping)
+    if refused is not None:
+        text = f"sessionPrefix {quote(refused)} is refused by the new application"
+        notes.append(_note(project_id, "refused-value", text, source))
+    storage_key = Fields(mapping).trimmed("storageKey") or ""
+    v1_names = directories.of_project(project_id, path, storage_key)
+    v1_names += [name for name in bare_directories or () if name not in v1_names]
+    registry.projects.append(
+        RegisteredProject(
+            id=project_id,
+            path=path,
+            session_prefix=session_prefix,
+            prefix=session_prefix or project_id[:12],
+            legacy_prefix=legacy_prefix_of(path),
+            mapping=mapping,
+            source=source,
+            is_pointed=is_pointed,
+            defaults=defaults,
+            v1_directories=tuple(sorted(v1_names)),
+            notes=tuple(notes),
+        )
+    )
+
+
+def _read_prefix(mapping: dict[str, Node]) -> tuple[str | None, str | None]:
+    """Return the session prefix that is set, or the one that is refused (rule B7)."""
+    prefix = Fields(mapping).trimmed("sessionPrefix")
+    if prefix and (prefix in (".", "..") or _REFUSED_IN_PREFIX.search(prefix)):
+        return None, prefix
+
+    return prefix, None
+
+
+def _note_unclaimed(registry: Registry, directories: V1Directories) -> None:
+    claimed = {name for each in registry.projects for name in each.v1_directories}
+    if unclaimed := directories.unclaimed(claimed):
+        registry.notes.append(
+            Note(
+                project_id=None,
+                kind="unclaimed-directories",
+                severity="lossy",
+                text="directories of the old layout that belong to no registered "
+                f"project were not read: {listing(unclaimed)}",
+                source=plain(directories.root),
+            )
+        )
+
+
+def _note(project_id: str, kind: str, text: str, source: str) -> Note:
+    return Note(
+        project_id=project_id, kind=kind, severity="lossy", text=text, source=source
+    )
+
+
+async def _read_once(
+    path: Path, limit: int, workers: Workers
+) -> tuple[bytes, os.stat_result]:
+    """Return at most one byte more than the limit, and the file's data.
+
+    :raises OSError: the file is missing, unreadable or no regular file.
+    """
+    # Shielded: a cancelled `open` leaks its handle. And closed by hand: the `async with`
+    # of aiofiles closes in the event loop's default threads, whatever it was told.
+    with CancelScope(shield=True):
+        file = await aiofiles.open(path, "rb", opener=opener, executor=workers.executor)
+        try:
+            content, info = await file.read(limit + 1), os.fstat(file.fileno())
+        finally:
+            await file.close()
+
+    return content, info

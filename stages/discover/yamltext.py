@@ -1,0 +1,260 @@
+"""YAML as text: every scalar as it was typed, every trap an error with its place (C5, C6).
+
+A YAML loader turns `yes` and `010` into something else, recurses through whatever
+nesting it finds, and takes the last of two equal keys. Here the parser gives events
+alone and an iterative builder makes of them mappings, lists and text.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Document", "Node", "Quoted", "YamlError", "parse_yaml")
+
+from typing import TypeAlias, cast
+
+import yaml
+
+from stages.jsontext import mend
+
+DEPTH_LIMIT = 64
+EXPANSION_LIMIT = 1_000_000  # values that aliases and merges may stand for in total
+
+Node: TypeAlias = "None | str | list[Node] | dict[str, Node]"
+Place = tuple[int, int]  # line and column, both from 1
+
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Quoted(str):
+    """A scalar that was not typed plainly: in quotes, as a block, or with a tag."""
+
+    __slots__ = ()
+
+
+_MERGE = Quoted("<<")  # told by identity from a key of that text
+
+
+class YamlError(Exception):
+    """The text is no YAML that we read. Line and column count from 1."""
+
+    def __init__(self, place: Place, problem: str) -> None:
+        super().__init__(f"line {place[0]}, column {place[1]}: {problem}")
+        self.line, self.column = place
+        self.problem = problem
+
+
+class Document:
+    """A document's root, and where it and each value of its top level begin."""
+
+    def __init__(self, root: Node, place: Place, places: dict[str, Place]) -> None:
+        self.root, self.place, self.places = root, place, places
+
+
+class _Frame:
+    """A mapping or list that is being filled."""
+
+    __slots__ = ("anchor", "container", "key", "merges", "weight")
+
+    def __init__(self, container: Node, anchor: str | None) -> None:
+        self.container = container
+        self.anchor = anchor
+        self.key: str | None = None
+        self.merges: list[dict[str, Node]] | None = None
+        self.weight = 1  # how many values it stands for, aliases expanded
+
+
+def parse_yaml(data: bytes) -> Document:
+    """Return the only document of a UTF-8 text; the root of an empty one is None.
+
+    :raises YamlError: it is no UTF-8, no YAML, nested too deeply, says a key twice,
+        holds a second document, or expands beyond all bounds.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise YamlError(_place_of_byte(data, error.start), "this is no UTF-8") from None
+
+    try:
+        return _Builder().build(text)
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise YamlError(place, "a character that YAML does not allow") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise YamlError(place, _sentence(error)) from None
+    except (ValueError, OverflowError, yaml.YAMLError) as error:
+        # The pure-Python scanner lets chr() and int() speak for themselves.
+        raise YamlError((1, 1), str(error)) from None
+
+
+class _Builder:
+    """Builds the nodes from the events, without recursion."""
+
+    def __init__(self) -> None:
+        self.stack: list[_Frame] = []
+        self.anchors: dict[str, tuple[Node, int]] = {}
+        self.expanded = 0
+        self.root: Node = None
+        self.place: Place = (1, 1)
+        self.places: dict[str, Place] = {}
+
+    def build(self, text: str) -> Document:
+        documents = 0
+        for event in yaml.parse(text, Loader=_LOADER):
+            if isinstance(event, yaml.ScalarEvent):
+                self.scalar(event)
+            elif isinstance(event, yaml.MappingStartEvent):
+                self.open({}, event)
+            elif isinstance(event, yaml.SequenceStartEvent):
+                self.open([], event)
+            elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+                self.close(event)
+            elif isinstance(event, yaml.AliasEvent):
+                self.alias(event)
+            elif isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise YamlError(_place(event), "a second document begins here")
+
+        return Document(self.root, self.place, self.places)
+
+    def scalar(self, event: yaml.ScalarEvent) -> None:
+        is_plain = event.style in (None, "") and event.implicit[0] and not event.tag
+        text = event.value if event.value.isascii() else mend(event.value)
+        if self.wants_key():
+            self.take_key(text, is_plain, event)
+            if event.anchor:
+                self.anchors[event.anchor] = (text, 1)
+            return
+
+        node: Node = text if is_plain else Quoted(text)
+        if is_plain and text in _NULLS:
+            node = None
+        self.add(node, 1, event)
+        if event.anchor:
+            self.anchors[event.anchor] = (node, 1)
+
+    def open(self, container: Node, event: yaml.CollectionStartEvent) -> None:
+        if self.wants_key():
+            raise YamlError(_place(event), "a key must be plain text")
+        if len(self.stack) >= DEPTH_LIMIT:
+            raise YamlError(
+                _place(event), f"nested more than {DEPTH_LIMIT} levels deep"
+            )
+
+        if not self.stack:
+            self.place = _place(event)
+        elif len(self.stack) == 1 and self.stack[0].key is not None:
+            self.places[self.stack[0].key] = _place(event)
+        self.stack.append(_Frame(container, event.anchor))
+
+    def close(self, event: yaml.Event) -> None:
+        frame = self.stack.pop()
+        for merged in frame.merges or ():
+            self.spend(len(merged), event)
+            container = cast("dict[str, Node]", frame.container)
+            for key, node in merged.items():
+                container.setdefault(key, node)
+
+        # Only now: an alias to what is still open would make it hold itself.
+        if frame.anchor:
+            self.anchors[frame.anchor] = (frame.container, frame.weight)
+        self.add(frame.container, frame.weight, event)
+
+    def alias(self, event: yaml.AliasEvent) -> None:
+        found = self.anchors.get(event.anchor or "")
+        if found is None:
+            problem = f'the alias "{event.anchor}" names nothing that ends before it'
+            raise YamlError(_place(event), problem)
+
+        node, weight = found
+        if self.wants_key():
+            if not isinstance(node, str):
+                raise YamlError(_place(event), "a key must be plain text")
+            self.take_key(node, False, event)
+            return
+
+        self.spend(weight, event)
+        self.add(node, weight, event)
+
+    def wants_key(self) -> bool:
+        if not self.stack:
+            return False
+
+        top = self.stack[-1]
+        return isinstance(top.container, dict) and top.key is None
+
+    def take_key(self, key: str, is_plain: bool, event: yaml.Event) -> None:
+        frame = self.stack[-1]
+        container = cast("dict[str, Node]", frame.container)
+        if is_plain and key == "<<":
+            if frame.merges is not None:
+                raise YamlError(_place(event), 'the key "<<" stands twice')
+            frame.merges = []
+            frame.key = _MERGE
+            return
+        if key in container:
+            raise YamlError(_place(event), f'the key "{key}" stands twice')
+
+        container[key] = None  # keeps its place in the order of the file
+        frame.key = key
+
+    def add(self, node: Node, weight: int, event: yaml.Event) -> None:
+        if not self.stack:
+            self.root = node
+            if not isinstance(node, dict | list):
+                self.place = _place(event)
+            return
+
+        frame = self.stack[-1]
+        frame.weight += weight
+        if isinstance(frame.container, list):
+            frame.container.append(node)
+            return
+
+        container = cast("dict[str, Node]", frame.container)
+        key = cast(str, frame.key)
+        if key is _MERGE:
+            frame.merges = _mappings(node, event)
+        else:
+            container[key] = node
+            if len(self.stack) == 1:
+                self.places.setdefault(key, _place(event))
+        frame.key = None
+
+    def spend(self, weight: int, event: yaml.Event) -> None:
+        self.expanded += weight
+        if self.expanded > EXPANSION_LIMIT:
+            problem = f"aliases that stand for more than {EXPANSION_LIMIT} values"
+            raise YamlError(_place(event), problem)
+
+
+def _mappings(node: Node, event: yaml.Event) -> list[dict[str, Node]]:
+    """Return what a merge key merges, the first of equal keys first."""
+    nodes = node if isinstance(node, list) else [node]
+    if not all(isinstance(each, dict) for each in nodes):
+        raise YamlError(_place(event), 'only mappings can be merged by "<<"')
+
+    return cast("list[dict[str, Node]]", nodes)
+
+
+def _place(event: yaml.Event) -> Place:
+    mark = event.start_mark
+    assert mark is not None  # only events that are made by hand have none
+
+    return mark.line + 1, mark.column + 1
+
+
+def _place_of_byte(data: bytes, position: int) -> Place:
+    line_start = data.rfind(b"\n", 0, position) + 1
+    column = len(data[line_start:position].decode("utf-8", "replace")) + 1
+
+    return data.count(b"\n", 0, position) + 1, column
+
+
+def _sentence(error: yaml.MarkedYAMLError) -> str:
+    parts = [part for part in (error.context, error.problem) if part]
+
+    return ", ".join(parts) or "this is no YAML"

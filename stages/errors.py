@@ -1,0 +1,133 @@
+"""What ends a run, as opposed to what costs one item (that is a note).
+
+ImportFailed
+├── ConfigBroken        mend the file
+├── StoreUnreadable     make it readable
+├── DatabaseUnusable    choose another data dir, or upgrade the application
+├── WriteFailed         make room or allow writing, run again
+├── RunFileBroken       look at the run-file
+├── DaemonRunning       stop the daemon
+├── ImportRunning       wait for the other import
+├── UnknownProject      correct the name
+└── UnsupportedBackend  run under asyncio
+"""
+
+from __future__ import annotations
+
+__all__ = (
+    "ConfigBroken",
+    "DaemonRunning",
+    "DatabaseUnusable",
+    "ImportFailed",
+    "ImportRunning",
+    "RunFileBroken",
+    "StoreUnreadable",
+    "UnknownProject",
+    "UnsupportedBackend",
+    "WriteFailed",
+)
+
+from pathlib import Path
+
+from stages.text import plain, quote
+
+
+class ImportFailed(Exception):
+    """The import could not be done. Its text says what, where and what to do."""
+
+
+class ConfigBroken(ImportFailed):
+    """A configuration does not parse or has the wrong shape (rule C6)."""
+
+    def __init__(self, file: Path, line: int, column: int, problem: str) -> None:
+        super().__init__(
+            f"{plain(str(file))}: line {line}, column {column}: {plain(problem)}. "
+            "Nothing was imported; mend the file and import again."
+        )
+        self.file, self.line, self.column, self.problem = file, line, column, problem
+
+
+class StoreUnreadable(ImportFailed):
+    """A part of the legacy store that nothing goes without cannot be read."""
+
+    def __init__(self, file: Path, problem: str) -> None:
+        super().__init__(
+            f"{plain(str(file))} cannot be read: {plain(problem)}. "
+            "What was imported before stays; make it readable and import again."
+        )
+        self.file, self.problem = file, problem
+
+
+class DatabaseUnusable(ImportFailed):
+    """The database is not one that we may write to (rule D4)."""
+
+    def __init__(self, file: Path, found: str) -> None:
+        super().__init__(
+            f"{plain(str(file))} cannot be used: {plain(found)}. It was left as it is; "
+            "choose another data dir, or start the new application once to upgrade it."
+        )
+        self.file, self.found = file, found
+
+
+class WriteFailed(ImportFailed):
+    """A write failed; what was committed before stays."""
+
+    def __init__(self, file: Path, problem: str) -> None:
+        super().__init__(
+            f"{plain(str(file))} could not be written: {plain(problem)}. "
+            "What was imported before stays; running the import again is safe "
+            "and continues."
+        )
+        self.file, self.problem = file, problem
+
+
+class RunFileBroken(ImportFailed):
+    """The daemon's run-file does not say whether the daemon lives (rule G1)."""
+
+    def __init__(self, file: Path, problem: str) -> None:
+        super().__init__(
+            f"{plain(str(file))} does not say whether the AO daemon is running: "
+            f"{plain(problem)}. If it is not running, remove the file."
+        )
+        self.file, self.problem = file, problem
+
+
+class DaemonRunning(ImportFailed):
+    """The daemon lives and owns the database (rule G1)."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(
+            f"the AO daemon is running (pid {pid}); stop it first with `ao stop`, "
+            "then import again."
+        )
+        self.pid = pid
+
+
+class ImportRunning(ImportFailed):
+    """Another import is at work on the same data dir."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(
+            f"another import is at work on {plain(str(data_dir))}; "
+            "wait for it to end, then import again if anything is missing."
+        )
+        self.data_dir = data_dir
+
+
+class UnknownProject(ImportFailed):
+    """A project that was asked for is not in the registry."""
+
+    def __init__(self, project_id: str, resembles: tuple[str, ...]) -> None:
+        hint = (
+            f" Did you mean {' or '.join(map(quote, resembles))}?" if resembles else ""
+        )
+        super().__init__(f"no legacy project is called {quote(project_id)}.{hint}")
+        self.project_id, self.resembles = project_id, resembles
+
+
+class UnsupportedBackend(ImportFailed):
+    """The event loop is not asyncio's; the database's driver knows no other."""
+
+    def __init__(self, backend: str) -> None:
+        super().__init__(f"the import runs under asyncio only, not under {backend}.")
+        self.backend = backend

@@ -1,0 +1,176 @@
+"""An orchestrator's row and the plan for its transcript (rules S6, L3 to L7, T2, T3)."""
+
+from __future__ import annotations
+
+__all__ = (
+    "map_activity",
+    "map_session_row",
+    "map_transcript",
+    "why_not_importable",
+)
+
+import re
+from typing import Literal
+
+from stages.buckets import is_uuid
+from stages.map.harness import IMPORTABLE_HARNESSES, map_harness
+from stages.messages import Entry, Note, Orchestrator, SessionRow, TranscriptPlan
+from stages.text import plain, quote
+from stages.times import to_stored
+
+Activity = Literal["active", "waiting_input", "idle"]
+
+_ACTIVITY_OF_STATE: dict[str, Activity] = {  # rule L4
+    "working": "active",
+    "needs_input": "waiting_input",
+}
+_ACTIVITY_OF_STATUS: dict[str, Activity] = {  # rule L3
+    "needs_input": "waiting_input",
+    "working": "active",
+    "starting": "active",
+    "detecting": "active",
+    "pr_open": "active",
+    "ci_failed": "active",
+    "review_pending": "active",
+    "changes_requested": "active",
+    "approved": "active",
+    "mergeable": "active",
+}
+_UNFIT_FOR_COMMAND_LINE = re.compile(r"^-|[\s\x00-\x1f\x7f-\x9f]")
+
+
+def why_not_importable(project_id: str, orchestrator: Orchestrator) -> Note | None:
+    """Return the note on an orchestrator that is left out, or None (rule S6)."""
+    if orchestrator.is_terminal:
+        state = (
+            orchestrator.state if orchestrator.has_lifecycle else orchestrator.status
+        )
+        text = f"orchestrator is terminal (state={plain(state or '?')})"
+        kind = "terminal"
+    elif map_harness(orchestrator.agent) not in IMPORTABLE_HARNESSES:
+        text = (
+            f"orchestrators of the harness {quote(orchestrator.agent)} are not imported"
+        )
+        kind = "not-importable"
+    else:
+        return None
+
+    return Note(
+        project_id=project_id,
+        kind=kind,
+        severity="lossy",
+        text=text,
+        source=orchestrator.file,
+    )
+
+
+def map_activity(orchestrator: Orchestrator) -> Activity:
+    """Return the activity of a live orchestrator (rules L3, L4)."""
+    if orchestrator.has_lifecycle:
+        return _ACTIVITY_OF_STATE.get(orchestrator.state or "", "idle")
+
+    return _ACTIVITY_OF_STATUS.get(orchestrator.status or "", "idle")
+
+
+def map_session_row(
+    entry: Entry, orchestrator: Orchestrator
+) -> tuple[SessionRow, list[Note]]:
+    """Return the row of an importable orchestrator, and notes on what it lost."""
+    notes: list[Note] = []
+    created_at = (
+        orchestrator.created_at or orchestrator.started_at or orchestrator.modified_at
+    )
+    activity_last_at = (
+        orchestrator.last_transition_at or orchestrator.last_observed_at or created_at
+    )
+    row = SessionRow(
+        id=f"{entry.prefix}-orchestrator",
+        project_id=entry.id,
+        harness=map_harness(orchestrator.agent) or "",
+        activity_state=map_activity(orchestrator),
+        activity_last_at=to_stored(activity_last_at),
+        branch=orchestrator.branch,
+        workspace_path=orchestrator.worktree,
+        agent_session_id=_map_resume_id(entry.id, orchestrator, notes),
+        prompt=orchestrator.prompt,
+        created_at=to_stored(created_at),
+        updated_at=to_stored(orchestrator.last_transition_at or created_at),
+        display_name=orchestrator.display_name,
+    )
+    _note_homeless(entry.id, orchestrator, notes)
+
+    return row, notes
+
+
+def map_transcript(
+    entry: Entry, orchestrator: Orchestrator, new_worktree: str
+) -> tuple[TranscriptPlan | None, list[Note]]:
+    """Return which transcript goes with a session, if its harness has any (T1 to T3)."""
+    if orchestrator.agent != "claude-code":
+        return None, []
+
+    uuid = orchestrator.claude_session_uuid or orchestrator.found_uuid
+    if uuid and not is_uuid(uuid):
+        return None, []  # never part of a path; the row's note says so (rule T2)
+
+    notes = []
+    if orchestrator.found_uuid:
+        text = f"the record names no transcript; the newest of its bucket, {uuid}, was taken"
+        notes.append(_note(entry.id, "transcript-found", text, orchestrator))
+    plan = TranscriptPlan(
+        uuid=uuid,
+        is_found=not orchestrator.claude_session_uuid,
+        worktree=orchestrator.worktree,
+        new_worktree=new_worktree,
+        problem=orchestrator.bucket_problem,
+    )
+
+    return plan, notes
+
+
+def _map_resume_id(
+    project_id: str, orchestrator: Orchestrator, notes: list[Note]
+) -> str:
+    """Return what the agent resumes by, if a command line can bear it."""
+    if orchestrator.agent == "claude-code":
+        uuid = orchestrator.claude_session_uuid or orchestrator.found_uuid
+        if not uuid or is_uuid(uuid):
+            return uuid
+
+        text = f"claudeSessionUuid {quote(uuid)} is no UUID and was left out"
+        notes.append(_note(project_id, "resume-id", text, orchestrator))
+        return ""
+
+    name, value = (
+        ("codexThreadId", orchestrator.codex_thread_id)
+        if orchestrator.agent == "codex"
+        else ("opencodeSessionId", orchestrator.opencode_session_id)
+    )
+    if not _UNFIT_FOR_COMMAND_LINE.search(value):
+        return value
+
+    text = f"{name} {quote(value)} is unfit for a command line and was left out"
+    notes.append(_note(project_id, "resume-id", text, orchestrator))
+    return ""
+
+
+def _note_homeless(
+    project_id: str, orchestrator: Orchestrator, notes: list[Note]
+) -> None:
+    """Note what has no column (rule L7)."""
+    if orchestrator.agent == "codex" and orchestrator.codex_model:
+        text = f"codexModel {quote(orchestrator.codex_model)} has no place in the new store"
+        notes.append(_note(project_id, "codex-model", text, orchestrator))
+    if orchestrator.restore_fallback_reason:
+        text = "restoreFallbackReason has no place in the new store"
+        notes.append(_note(project_id, "restore-fallback-reason", text, orchestrator))
+
+
+def _note(project_id: str, kind: str, text: str, orchestrator: Orchestrator) -> Note:
+    return Note(
+        project_id=project_id,
+        kind=kind,
+        severity="lossy",
+        text=text,
+        source=orchestrator.file,
+    )

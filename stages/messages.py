@@ -1,0 +1,217 @@
+"""The messages that flow between the stages, from the legacy store to the new one.
+
+What flows is always a project: an entry of the registry, then the entry with its
+orchestrator's record, then the rows that are planned, then what became of them.
+"""
+
+from __future__ import annotations
+
+__all__ = (
+    "Behaviour",
+    "Checked",
+    "Entry",
+    "LegacyProject",
+    "Note",
+    "Orchestrator",
+    "OrchestratorOutcome",
+    "PlannedProject",
+    "ProjectOutcome",
+    "ProjectRow",
+    "RelocatedProject",
+    "Role",
+    "SessionRow",
+    "Severity",
+    "TranscriptOutcome",
+    "TranscriptPlan",
+    "WrittenProject",
+)
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+Severity = Literal["lossy", "failed"]
+ProjectOutcome = Literal["imported", "skipped", "conflict"]
+OrchestratorOutcome = Literal["imported", "skipped", "absent", "not-considered"]
+TranscriptOutcome = Literal["relocated", "present", "missing", "failed"]
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that the import could not carry over, as the report shows it."""
+
+    project_id: str | None  # None: it concerns the store as a whole
+    kind: str  # short stable word; scripts and tests match this one
+    severity: Severity  # failed: something that should have come did not
+    text: str  # one line, for people: what was not carried and why
+    source: str | None = None  # the legacy file that it is about
+
+
+class Role(msgspec.Struct, frozen=True, kw_only=True):
+    """What a project sets for its workers or for its orchestrator, in legacy words."""
+
+    agent: str | None = None  # by rule B5: own, inherited or none
+    model: str | None = None
+    orchestrator_model: str | None = None
+    permissions: str | None = None
+
+
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of a project, from its own file or inline (rule B1)."""
+
+    env: tuple[tuple[str, str], ...] = ()
+    symlinks: tuple[str, ...] = ()
+    post_create: tuple[str, ...] = ()
+    shared: Role = Role()  # agentConfig; its agent is the project's own
+    worker: Role = Role()
+    orchestrator: Role = Role()
+    agent_rules: str | None = None
+    agent_rules_file: str | None = None
+    orchestrator_rules: str | None = None
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One valid project of the registry, and where its sessions are."""
+
+    id: str
+    path: str  # absolute and clean; links in it stay
+    origin_url: str
+    display_name: str
+    registered_at: datetime | None  # None: nothing says when
+    default_branch: str | None
+    session_prefix: str | None  # as set; None where unset or refused (rule B7)
+    prefix: str  # what sessions are called by (rule S1)
+    legacy_prefix: str  # only finds legacy files; may be empty
+    behaviour: Behaviour
+    sessions_directory: str  # the current layout's
+    v1_directories: tuple[str, ...]  # the old layout's, in order of names
+    standalone_file: str
+    foreign_stems: frozenset[str]  # "{prefix}-orchestrator" of ours: a worker's prefix
+    registered_ids: frozenset[str]  # of all projects, shared by all entries
+    notes: tuple[Note, ...]  # about the project's row
+
+
+class Orchestrator(msgspec.Struct, frozen=True, kw_only=True):
+    """An orchestrator's session record, its lifecycle decoded (rule L1)."""
+
+    stem: str
+    file: str
+    agent: str  # by rule L5; empty where nothing names one
+    display_name: str
+    branch: str
+    worktree: str
+    prompt: str
+    claude_session_uuid: str  # the resume ids are trimmed, and empty where absent
+    codex_thread_id: str
+    opencode_session_id: str
+    codex_model: str
+    restore_fallback_reason: str
+    has_lifecycle: bool
+    state: str | None  # session.state of the lifecycle
+    status: str | None  # counts where there is no lifecycle
+    is_terminal: bool
+    created_at: datetime | None
+    started_at: datetime | None
+    last_transition_at: datetime | None
+    last_observed_at: datetime | None
+    modified_at: datetime  # the file's own time
+    found_uuid: str = ""  # the newest transcript of its bucket (rule T3)
+    bucket_problem: str = ""  # why that bucket could not be read
+
+
+class LegacyProject(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry with the orchestrator that was chosen for it (rules S4 to S6)."""
+
+    entry: Entry
+    orchestrator: Orchestrator | None  # a terminal one where there is no other
+    also_live: tuple[str, ...]  # stems of live ones that were not chosen
+    also_live_count: int
+    sessions_read: int
+    files_skipped: int
+    notes: tuple[Note, ...]  # about what could not be read
+
+
+class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the table `projects`."""
+
+    id: str
+    path: str
+    repo_origin_url: str
+    display_name: str
+    registered_at: str | None  # stored form; None: the time of the import
+    config: str | None  # a JSON object
+
+
+class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the table `sessions`; what is the same in all of them is left out."""
+
+    id: str
+    project_id: str
+    harness: str
+    activity_state: str
+    activity_last_at: str
+    branch: str
+    workspace_path: str
+    agent_session_id: str
+    prompt: str
+    created_at: str
+    updated_at: str
+    display_name: str
+
+
+class TranscriptPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Which transcript goes with a session, and the directories it belongs to."""
+
+    uuid: str  # empty: only a session that is there already can name one
+    is_found: bool  # taken from the bucket, not from the record (rule T3)
+    worktree: str  # where the session ran; not absolute: no bucket
+    new_worktree: str  # where it will run
+    problem: str = ""  # why its bucket could not be read
+
+
+class PlannedProject(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows that a project becomes, and the notes that go with each of them."""
+
+    project: ProjectRow
+    session: SessionRow | None
+    transcript: TranscriptPlan | None
+    orchestrator: Literal["planned", "skipped", "absent"]
+    project_notes: tuple[Note, ...]  # given if the project's row is inserted
+    session_notes: tuple[Note, ...]  # given if the session's row is inserted
+    record_notes: tuple[Note, ...]  # given if the orchestrator is considered
+    sessions_read: int
+    files_skipped: int
+
+
+class WrittenProject(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a project's rows."""
+
+    id: str
+    project: ProjectOutcome
+    orchestrator: OrchestratorOutcome
+    transcript: TranscriptPlan | None
+    notes: tuple[Note, ...]
+    sessions_read: int
+    files_skipped: int
+
+
+class RelocatedProject(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a project, its transcript included."""
+
+    id: str
+    project: ProjectOutcome
+    orchestrator: OrchestratorOutcome
+    transcript: TranscriptOutcome | None  # None: it has none
+    transcript_bytes: int  # copied, or to be copied
+    notes: tuple[Note, ...]
+    sessions_read: int
+    files_skipped: int
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """How a planned project compares with the new store."""
+
+    id: str
+    faults: tuple[Note, ...]  # missing rows, missing or other transcripts
+    changed: tuple[Note, ...]  # rows that are there and differ by now
+    transcript_bytes: int  # compared

@@ -1,0 +1,57 @@
+"""Text from the store, made fit for one line that people read."""
+
+from __future__ import annotations
+
+__all__ = ("listing", "plain", "quote", "resembling")
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+LENGTH_SHOWN = 200
+NAMES_SHOWN = 20
+
+_URL_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s\"]*@")
+# Control characters, line separators, surrogates, and what turns the direction of
+# writing around: none of them may shape the line that it is quoted in.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
+)
+
+
+def plain(text: str) -> str:
+    """Return the text on one line: control characters as escapes."""
+    return _UNPRINTABLE.sub(lambda found: _escape(found[0]), text)
+
+
+def quote(text: str) -> str:
+    """Return the text in double quotes, on one line, cut, without a URL's user."""
+    cut = text if len(text) <= LENGTH_SHOWN else f"{text[:LENGTH_SHOWN]}…"
+
+    return '"' + plain(_URL_USER.sub(r"\1", cut)) + '"'
+
+
+def listing(names: Sequence[str], count: int | None = None) -> str:
+    """Return the names quoted, with commas; of many, the first and how many more."""
+    total = len(names) if count is None else count
+    shown = ", ".join(map(quote, names[:NAMES_SHOWN]))
+    more = total - min(len(names), NAMES_SHOWN)
+
+    return f"{shown} and {more} more" if more else shown
+
+
+def resembling(word: str, known: Iterable[str], most: int = 1) -> tuple[str, ...]:
+    """Return the known words that this one most resembles, nearest first."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+
+    return tuple(
+        by_lower[found] for found in get_close_matches(word.lower(), by_lower, n=most)
+    )
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if character in "\t\n\r":
+        return {"\t": "\\t", "\n": "\\n", "\r": "\\r"}[character]
+
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
