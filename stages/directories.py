@@ -13,11 +13,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from stages.files import flush, flush_directory, open_regular
+from stages.files import DIRECTORY_FLAGS, flush, flush_directory, open_regular
 
-_DIRECTORY_FLAGS = (
-    os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
-)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CAN_DO_AT = {
     os.open,
@@ -59,7 +56,7 @@ class Directory:
     @classmethod
     def open(cls, path: str) -> Self:
         """Open the directory at a path; links on the way are followed."""
-        return cls(path, os.open(path, _DIRECTORY_FLAGS) if _CAN_DO_AT else None)
+        return cls(path, os.open(path, DIRECTORY_FLAGS) if _CAN_DO_AT else None)
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +87,7 @@ class Directory:
             return type(self)(path, None)
 
         return type(self)(
-            path, os.open(name, _DIRECTORY_FLAGS | _NOFOLLOW, dir_fd=self._fd)
+            path, os.open(name, DIRECTORY_FLAGS | _NOFOLLOW, dir_fd=self._fd)
         )
 
     def kind(self, name: str) -> int | None:
@@ -116,6 +113,9 @@ class Directory:
         :raises OSError: it is missing, unreadable, no regular file, or a link that is
             not to be followed.
         """
+        if not follow and not _NOFOLLOW and self.kind(name) == stat.S_IFLNK:
+            path = os.path.join(self.path, name)
+            raise LinkRefused(None, "a link stands there and is not followed", path)
         fd, info = open_regular(
             self._at(name), dir_fd=self._fd, flags=0 if follow else _NOFOLLOW
         )
@@ -146,11 +146,15 @@ class Directory:
     def make(self, name: str, mode: int) -> Self:
         """Make a directory in this one, with exactly this mode, and open it."""
         os.mkdir(self._at(name), mode, dir_fd=self._fd)
-        made = self.enter(name)
         try:
-            _set_mode(made._fd, made.path, mode)
+            made = self.enter(name)
+            try:
+                _set_mode(made._fd, made.path, mode)
+            except BaseException:
+                made.__exit__(None, None, None)
+                raise
         except BaseException:
-            made.__exit__(None, None, None)
+            self.discard_if_empty(name)
             raise
 
         return made
@@ -196,7 +200,12 @@ class Directory:
         """Remove a file, a link or a whole directory; nothing is no error."""
         kind = self.kind(name)
         if kind == stat.S_IFDIR:
-            shutil.rmtree(self._at(name), dir_fd=self._fd)
+            try:
+                shutil.rmtree(self._at(name), dir_fd=self._fd)
+            except RecursionError as error:  # it goes down level by level
+                path = os.path.join(self.path, name)
+                problem = "it is nested too deeply to be removed"
+                raise OSError(None, problem, path) from error
         elif kind is not None:
             self.unlink(name)
 

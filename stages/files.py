@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = (
     "CAN_OPEN_AT",
+    "DIRECTORY_FLAGS",
     "NotRegular",
     "TooLarge",
     "flush",
@@ -15,13 +16,15 @@ __all__ = (
     "open_regular",
     "opener",
     "read_all",
+    "read_many",
     "read_regular",
     "reason",
-    "will_need",
 )
 
+import errno
 import os
 import stat
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 try:
@@ -40,6 +43,14 @@ READ_FLAGS = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+DIRECTORY_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_DIRECTORY", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # where there is no O_DIRECTORY: as above
+    | getattr(os, "O_CLOEXEC", 0)
+)
+_KIND = 0o170000  # of the mode: which kind of file it is; `stat.S_ISREG` is a call
+_OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 CAN_OPEN_AT = os.open in os.supports_dir_fd and os.scandir in os.supports_fd
 
 _full_fsync = getattr(fcntl, "F_FULLFSYNC", None)
@@ -87,11 +98,8 @@ def read_all(fd: int, size_bytes: int, limit: int) -> bytes:
     if size_bytes > limit:
         raise TooLarge(None, f"it has more than {limit} bytes")
 
-    data = os.read(fd, READ_BYTES)
-    if size_bytes <= len(data) < READ_BYTES:
-        return data
-
-    pieces, size = [data], len(data)
+    # To the end: what claims no size (as under /proc) may come in pieces of any length.
+    pieces, size = [], 0
     while data := os.read(fd, READ_BYTES):
         pieces.append(data)
         size += len(data)
@@ -113,10 +121,74 @@ def read_regular(path: str, limit: int) -> bytes:
         os.close(fd)
 
 
-def will_need(fd: int) -> None:
-    """Tell the system that the file will be read, where it can be told."""
-    if _advise is not None:
-        _advise(fd, 0, 0, _WILLNEED)
+def read_many(
+    directory: str,
+    at: int | None,
+    names: Sequence[str],
+    limit: int,
+    failed: Callable[[str, OSError], None],
+) -> Iterator[tuple[str, bytes, os.stat_result]]:
+    """Open files of a directory, tell the system that all will be read, and read them.
+
+    Yields what is not empty. `at` is a descriptor of the directory, where such can be
+    used; `failed` gets the name of each file that could not be read, and why.
+
+    This is what runs for every record of a store, so the names are local and nothing is
+    called that need not be: a third of the time was measured to be in that.
+
+    :raises OSError: not even one more file can be opened (EMFILE, ENFILE).
+    """
+    open_, fstat, read, close = os.open, os.fstat, os.read, os.close
+    position = 0
+    while position < len(names):
+        opened: list[tuple[str, int, os.stat_result]] = []
+        try:
+            for name in names[position:]:
+                path = name if at is not None else os.path.join(directory, name)
+                try:
+                    fd = open_(path, READ_FLAGS, dir_fd=at)
+                except OSError as error:
+                    if error.errno in _OUT_OF_DESCRIPTORS:
+                        if not opened:
+                            raise
+                        break  # those that are open make room when they are read
+                    failed(name, error)
+                    position += 1
+                    continue
+
+                position += 1
+                try:
+                    info = fstat(fd)
+                except OSError as error:
+                    close(fd)
+                    failed(name, error)
+                    continue
+                opened.append((name, fd, info))
+                if _advise is not None and info.st_mode & _KIND == stat.S_IFREG:
+                    _advise(fd, 0, 0, _WILLNEED)
+
+            opened.reverse()
+            while opened:
+                name, fd, info = opened[-1]
+                data = b""
+                try:
+                    if info.st_mode & _KIND == stat.S_IFREG:
+                        data = (
+                            read(fd, READ_BYTES) if info.st_size < READ_BYTES else b""
+                        )
+                        if len(data) != info.st_size:
+                            data += read_all(fd, info.st_size, limit)
+                except OSError as error:
+                    failed(name, error)
+                    data = b""
+                finally:
+                    opened.pop()
+                    close(fd)
+                if data:
+                    yield name, data, info
+        finally:
+            for _, fd, _ in opened:
+                close(fd)
 
 
 def flush(fd: int) -> None:

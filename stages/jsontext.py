@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import msgspec
 
-# Bad UTF-8 and absurd nesting raise errors that are no MsgspecError.
-DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# Bad UTF-8, lone surrogates in text, and absurd nesting are no MsgspecError.
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _decoder = msgspec.json.Decoder(dict[str, object])

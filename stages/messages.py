@@ -130,6 +130,10 @@ class LegacyProject(msgspec.Struct, frozen=True, kw_only=True):
     files_skipped: int
     notes: tuple[Note, ...]  # about what could not be read
 
+    @property
+    def id(self) -> str:
+        return self.entry.id
+
 
 class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table `projects`."""

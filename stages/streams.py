@@ -4,10 +4,11 @@ from __future__ import annotations
 
 __all__ = ("BatchReceiveStream", "receive_batch")
 
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from anyio import EndOfStream, WouldBlock
+from anyio import EndOfStream, WouldBlock, move_on_after
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -30,14 +31,23 @@ class BatchReceiveStream(Protocol[T_co]):
     ) -> None: ...
 
 
-async def receive_batch(receive: BatchReceiveStream[T], most: int) -> list[T]:
-    """Wait for one item and take with it what else is waiting; none at the end."""
+async def receive_batch(
+    receive: BatchReceiveStream[T], most: int, linger_seconds: float = 0.0
+) -> list[T]:
+    """Wait for one item, then take with it what comes while we linger; none at the end."""
     batch: list[T] = []
     try:
         batch.append(await receive.receive())
         while len(batch) < most:
             batch.append(receive.receive_nowait())
-    except (EndOfStream, WouldBlock):
-        pass
+    except EndOfStream:
+        return batch
+    except WouldBlock:
+        if not linger_seconds:
+            return batch
+
+    with move_on_after(linger_seconds), suppress(EndOfStream):
+        while len(batch) < most:
+            batch.append(await receive.receive())
 
     return batch

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-LENGTH_SHOWN = 200
+LENGTH_SHOWN = 1000  # a path to a transcript fits
 NAMES_SHOWN = 20
 
-_URL_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s\"]*@")
+_URL_USER = re.compile(r"(?<=://)[^/\s\"]*@")  # a password may itself hold an @
 # Control characters, line separators, surrogates, and what turns the direction of
 # writing around: none of them may shape the line that it is quoted in.
 _UNPRINTABLE = re.compile(
@@ -20,15 +20,17 @@ _UNPRINTABLE = re.compile(
 
 
 def plain(text: str) -> str:
-    """Return the text on one line: control characters as escapes."""
-    return _UNPRINTABLE.sub(lambda found: _escape(found[0]), text)
+    """Return the text on one line, control characters as escapes, no URL's user."""
+    return _UNPRINTABLE.sub(lambda found: _escape(found[0]), _URL_USER.sub("", text))
 
 
 def quote(text: str) -> str:
-    """Return the text in double quotes, on one line, cut, without a URL's user."""
-    cut = text if len(text) <= LENGTH_SHOWN else f"{text[:LENGTH_SHOWN]}…"
+    """Return the text in double quotes, cut, and otherwise as `plain` does."""
+    shown = _URL_USER.sub("", text)  # before it is cut: the cut may fall into a user
+    if len(shown) > LENGTH_SHOWN:
+        shown = f"{shown[:LENGTH_SHOWN]}…"
 
-    return '"' + plain(_URL_USER.sub(r"\1", cut)) + '"'
+    return f'"{plain(shown)}"'
 
 
 def listing(names: Sequence[str], count: int | None = None) -> str:

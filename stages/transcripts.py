@@ -21,11 +21,15 @@ class Located(msgspec.Struct, frozen=True, kw_only=True):
     destination: str
 
 
-def locate(plan: TranscriptPlan, buckets: str) -> Located:
+def locate(
+    plan: TranscriptPlan,
+    buckets: str,
+    resolve: Callable[[str], str] = os.path.realpath,
+) -> Located:
     """Return both buckets of a plan that names a transcript (rule T1)."""
     file = f"{plan.uuid}.jsonl"
-    source = bucket_of(buckets, plan.worktree, file)
-    destination = bucket_path(buckets, os.path.realpath(plan.new_worktree), file)
+    source = bucket_of(buckets, plan.worktree, file, resolve)
+    destination = bucket_path(buckets, resolve(plan.new_worktree), file)
 
     return Located(
         source=source and os.path.basename(source),

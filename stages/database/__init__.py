@@ -28,6 +28,7 @@ from anyio import CancelScope
 from stages.database.schema import CREATE_STATEMENTS, SCHEMA_VERSION
 from stages.errors import DatabaseUnusable, WriteFailed
 from stages.files import flush_directory, reason
+from stages.workers import Workers
 
 DATABASE_NAME = "ao.db"
 DATABASE_MODE = 0o600  # `env` holds secrets
@@ -103,19 +104,21 @@ class Lookup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def open_for_writing(data_dir: Path) -> AsyncIterator[aiosqlite.Connection]:
+async def open_for_writing(
+    data_dir: Path, workers: Workers
+) -> AsyncIterator[aiosqlite.Connection]:
     """Open the database of a data dir; where there is none, create both.
 
     :raises DatabaseUnusable: it is none that we may write to; it was left as it is.
     :raises WriteFailed: it cannot be created or opened for writing.
     """
     file = data_dir / DATABASE_NAME
-    async with open_for_reading(data_dir) as existing:
+    async with open_for_reading(data_dir, workers) as existing:
         is_new = existing is None
     try:
         if is_new:
-            make_data_dir(data_dir)
-            _make_file(file)
+            await workers.submit(make_data_dir, data_dir)
+            await workers.submit(_make_file, file)
         connection = await _connect(f"{_uri(file)}?mode=rw")
     except (OSError, sqlite3.Error) as error:
         raise WriteFailed(file, write_problem(error)) from error
@@ -128,7 +131,7 @@ async def open_for_writing(data_dir: Path) -> AsyncIterator[aiosqlite.Connection
                 await _run(connection, setting)
             if is_new:
                 await _create(connection)
-                flush_directory(str(data_dir))
+                await workers.submit(flush_directory, str(data_dir))
         except (OSError, sqlite3.Error) as error:
             raise WriteFailed(file, write_problem(error)) from error
         yield connection
@@ -138,19 +141,20 @@ async def open_for_writing(data_dir: Path) -> AsyncIterator[aiosqlite.Connection
 
 @asynccontextmanager
 async def open_for_reading(
-    data_dir: Path,
+    data_dir: Path, workers: Workers
 ) -> AsyncIterator[aiosqlite.Connection | None]:
     """Open the database without leaving a trace; None where there is none (rule D4).
 
     :raises DatabaseUnusable: there is one, and it is none of ours.
     """
     file = data_dir / DATABASE_NAME
-    if not _is_there(file):
+    if not await workers.submit(_is_there, file):
         yield None
         return
 
     # Without a log beside it nothing needs to be made to read it.
-    options = "mode=ro" if _has_log(file) else "mode=ro&immutable=1"
+    has_log = await workers.submit(os.path.lexists, f"{file}-wal")
+    options = "mode=ro" if has_log else "mode=ro&immutable=1"
     try:
         connection = await _connect(f"{_uri(file)}?{options}")
     except sqlite3.Error as error:
@@ -232,7 +236,12 @@ async def look_up(
 
 def write_problem(error: OSError | sqlite3.Error) -> str:
     """Return what went wrong with a file or a database, for people."""
-    return reason(error) if isinstance(error, OSError) else str(error)
+    if isinstance(error, OSError):
+        return reason(error)
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return "No space left for its index file"  # SQLite says "disk I/O error"
+
+    return str(error)
 
 
 def _is_there(file: Path) -> bool:
@@ -245,10 +254,6 @@ def _is_there(file: Path) -> bool:
         raise DatabaseUnusable(file, reason(error)) from error
 
 
-def _has_log(file: Path) -> bool:
-    return os.path.lexists(f"{file}-wal")
-
-
 async def _is_ours(connection: aiosqlite.Connection, file: Path) -> bool:
     """Whether it has tables; what has some must be a version that we can write to."""
     if not await _value(connection, _TABLES):
@@ -257,7 +262,9 @@ async def _is_ours(connection: aiosqlite.Connection, file: Path) -> bool:
         raise DatabaseUnusable(file, "it is a database of another application")
 
     version = await _value(connection, _VERSION)
-    if not isinstance(version, int) or version < SCHEMA_VERSION:
+    if not isinstance(version, int):
+        raise DatabaseUnusable(file, "its ledger names no version")
+    if version < SCHEMA_VERSION:
         found = f"its schema is at version {version}, older than {SCHEMA_VERSION}"
         raise DatabaseUnusable(file, found)
     for table, needed in _NEEDED_COLUMNS.items():
@@ -317,8 +324,8 @@ async def _close(connection: aiosqlite.Connection) -> None:
 
 
 async def _run(connection: aiosqlite.Connection, statement: str) -> None:
-    cursor = await connection.execute(statement)
-    await cursor.close()
+    # One crossing to the connection's thread; `execute` needs another for its cursor.
+    await connection.execute_fetchall(statement)
 
 
 async def _value(connection: aiosqlite.Connection, statement: str) -> object:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-__all__ = ("IMPORTABLE_AGENTS", "Choice", "Names")
+__all__ = ("Choice", "IMPORTABLE_AGENTS", "Names")
 
-import re
 import unicodedata
 
 from stages.messages import Entry, Orchestrator
@@ -25,8 +24,6 @@ class Names:
             f"{unicodedata.normalize('NFC', prefix)}-orchestrator"
             for prefix in prefixes
         )
-        alternatives = "|".join(map(re.escape, sorted(self.canonical)))
-        self._numbered = re.compile(f"({alternatives})-[0-9]+")
         self._foreign = entry.foreign_stems
 
     def is_canonical(self, stem: str) -> bool:
@@ -40,8 +37,9 @@ class Names:
         stem = _nfc(stem)
         if stem in self.canonical:
             return True
-        found = self._numbered.fullmatch(stem)
-        return found is not None and found[1] not in self._foreign
+        name, _, number = stem.rpartition("-")
+        is_numbered = number.isascii() and number.isdigit()
+        return is_numbered and name in self.canonical and name not in self._foreign
 
 
 class Choice:

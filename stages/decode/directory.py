@@ -10,7 +10,7 @@ __all__ = ("Finding", "SessionReader")
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -24,12 +24,13 @@ from stages.decode.record import (
 from stages.errors import StoreUnreadable
 from stages.files import (
     CAN_OPEN_AT,
+    DIRECTORY_FLAGS,
     NotRegular,
     TooLarge,
     open_regular,
     read_all,
+    read_many,
     reason,
-    will_need,
 )
 from stages.jsontext import decode_object
 from stages.messages import Entry, Severity
@@ -41,7 +42,6 @@ RECORD_LIMIT = 16 * 1024 * 1024  # bytes
 FILES_AT_ONCE = 64
 
 _PASSED_OVER = frozenset({errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENODEV})
-_OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class Finding:
@@ -114,87 +114,64 @@ class SessionReader:
 
     def _read(self, directory: str, *, is_v1: bool) -> None:
         # A descriptor of the directory saves each `open` the walk along the path.
-        at = os.open(directory, os.O_RDONLY) if CAN_OPEN_AT else None
+        at = os.open(directory, DIRECTORY_FLAGS) if CAN_OPEN_AT else None
         try:
             with os.scandir(directory if at is None else at) as entries:
-                names = (
-                    _v1_names(entries, self) if is_v1 else _json_names(entries, self)
-                )
-                while some := list(islice(names, FILES_AT_ONCE)):
+                is_record = _is_v1_record if is_v1 else _is_record
+                while some := list(islice(entries, FILES_AT_ONCE)):
                     self._check()
-                    while some:
-                        some = some[self._read_files(directory, at, some, is_v1) :]
+                    self.names_seen += len(some)
+                    names = [entry.name for entry in some if is_record(entry)]
+                    self._read_some(directory, at, names, is_v1)
         finally:
             if at is not None:
                 os.close(at)
 
-    def _read_files(
+    def _read_some(
         self, directory: str, at: int | None, names: list[str], is_v1: bool
-    ) -> int:
-        """Open the files, then read them; return how many could be opened at once."""
-        opened: list[tuple[str, int, os.stat_result]] = []
-        done = 0
+    ) -> None:
+        def failed(name: str, error: OSError) -> None:
+            if error.errno not in _PASSED_OVER:
+                self._fail(os.path.join(directory, name), error)
+
+        look = self._look_v1 if is_v1 else self._look
         try:
-            for name in names:
-                path = name if at is not None else os.path.join(directory, name)
-                try:
-                    fd, info = open_regular(path, dir_fd=at)
-                except OSError as error:
-                    if error.errno in _OUT_OF_DESCRIPTORS:
-                        if not done:
-                            problem = "too many open files; allow more (ulimit -n)"
-                            raise StoreUnreadable(Path(directory), problem) from error
-                        break
-                    done += 1
-                    if not isinstance(error, NotRegular) and (
-                        error.errno not in _PASSED_OVER
-                    ):
-                        self._fail(os.path.join(directory, name), error)
-                    continue
-                done += 1
-                will_need(fd)
-                opened.append((name, fd, info))
-
-            while opened:
-                name, fd, info = opened[-1]
-                try:
-                    data = read_all(fd, info.st_size, RECORD_LIMIT)
-                except OSError as error:
-                    self._fail(os.path.join(directory, name), error)
-                    data = b""
-                finally:
-                    opened.pop()
-                    os.close(fd)
-                if data:
-                    self._look(directory, name, data, info, is_v1)
-        finally:
-            for _, fd, _ in opened:
-                os.close(fd)
-
-        return done
+            for name, data, info in read_many(
+                directory, at, names, RECORD_LIMIT, failed
+            ):
+                look(directory, name, data, info)
+        except OSError as error:
+            problem = f"{reason(error)}; allow more open files (ulimit -n)"
+            raise StoreUnreadable(Path(directory), problem) from error
 
     def _look(
-        self, directory: str, name: str, data: bytes, info: os.stat_result, is_v1: bool
+        self, directory: str, name: str, data: bytes, info: os.stat_result
     ) -> None:
-        stem = name.removesuffix(".json")
-        by_name = self._names.is_orchestrator(stem)
-        record: dict[str, object] | None = None
-        if is_v1:
-            record = decode_v1_record(data)
-            is_one = record is not None
-            by_role = record is not None and has_role(record)
-        else:
-            is_one, by_role = role_of(data)
-            if is_one and (by_role or by_name):
-                record = decode_object(data)
-
+        is_one, by_role = role_of(data)
+        by_name = "-orchestrator" in name and self._names.is_orchestrator(name[:-5])
         if not is_one:
             self._damaged(os.path.join(directory, name), is_canonical=by_name)
             return
+
         self.sessions_read += 1
-        if record is not None and (by_role or by_name):
+        if (by_role or by_name) and (record := decode_object(data)) is not None:
             file = os.path.join(directory, name)
-            self._consider(record, file, stem, info.st_mtime_ns, is_v1=is_v1)
+            self._consider(record, file, name[:-5], info.st_mtime_ns, is_v1=False)
+
+    def _look_v1(
+        self, directory: str, name: str, data: bytes, info: os.stat_result
+    ) -> None:
+        stem = name.removesuffix(".json")
+        by_name = self._names.is_orchestrator(stem)
+        file = os.path.join(directory, name)
+        record = decode_v1_record(data)
+        if record is None:
+            self._damaged(file, is_canonical=by_name)
+            return
+
+        self.sessions_read += 1
+        if by_name or has_role(record):
+            self._consider(record, file, stem, info.st_mtime_ns, is_v1=True)
 
     def _consider(
         self,
@@ -241,28 +218,19 @@ class SessionReader:
         self.findings[key].add(file)
 
 
-def _json_names(
-    entries: Iterator[os.DirEntry[str]], reader: SessionReader
-) -> Iterator[str]:
-    for entry in entries:
-        reader.names_seen += 1
-        name = entry.name
-        if (
-            name.endswith(".json")
-            and not name.startswith(".")
-            and ".corrupt-" not in name
-            and _is_file(entry)
-        ):
-            yield name
+def _is_record(entry: os.DirEntry[str]) -> bool:
+    name = entry.name
+
+    return (
+        name.endswith(".json")
+        and name[0] != "."
+        and ".corrupt-" not in name
+        and _is_file(entry)
+    )
 
 
-def _v1_names(
-    entries: Iterator[os.DirEntry[str]], reader: SessionReader
-) -> Iterator[str]:
-    for entry in entries:
-        reader.names_seen += 1
-        if not entry.name.startswith(".") and _is_file(entry):
-            yield entry.name
+def _is_v1_record(entry: os.DirEntry[str]) -> bool:
+    return entry.name[0] != "." and _is_file(entry)
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

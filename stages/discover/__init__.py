@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 __all__ = (
-    "Git",
     "Places",
     "Registry",
-    "find_git",
     "load_registry",
     "read_sources",
     "run",
@@ -14,14 +12,14 @@ __all__ = (
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from anyio.abc import ObjectSendStream
 from msgspec.structs import replace
 
 from stages.discover.behaviour import BEHAVIOUR_FIELDS, read_behaviour, unknown_fields
 from stages.discover.fields import Fields
-from stages.discover.origins import Git, find_git, is_in_repository
+from stages.discover.origins import Repositories, find_git
 from stages.discover.ownfile import read_own_file
 from stages.discover.registry import (
     Places,
@@ -45,15 +43,20 @@ async def run(
     registry: Registry,
     projects: Sequence[RegisteredProject],
     places: Places,
-    git: Git | None,
+    environment: Mapping[str, str],
     workers: Workers,
 ) -> None:
-    """Send one entry for each of the projects, in their order."""
+    """Send one entry for each of the projects, in their order.
+
+    `environment` is what git is looked for and run in.
+    """
     async with send:
+        repositories = await workers.submit(Repositories, places.home)
+        git = await workers.submit(find_git, environment, places.home)
         for start in range(0, len(projects), PROJECTS_PER_HOP):
             some = projects[start : start + PROJECTS_PER_HOP]
             entries, in_repository = await workers.submit(
-                _read_entries, some, registry, places, workers
+                _read_entries, some, registry, places, repositories, workers
             )
             asked = {
                 index: workers.submit(git.origin, entries[index].path, workers.check)
@@ -64,15 +67,29 @@ async def run(
                 zip(asked, await asyncio.gather(*asked.values()), strict=True)
             )
             for index, entry in enumerate(entries):
-                if origin := origins.get(index):
-                    entry = replace(entry, origin_url=origin)
-                await send.send(entry)
+                await send.send(_with_origin(entry, origins.get(index, "")))
+
+
+def _with_origin(entry: Entry, origin: str | None) -> Entry:
+    """Return the entry with what git said of its origin; None: it said nothing in time."""
+    if origin is None:
+        note = Note(
+            project_id=entry.id,
+            kind="origin",
+            severity="lossy",
+            text=f"git did not say the origin of {quote(entry.path)}; its entry's counts",
+            source=entry.path,
+        )
+        return replace(entry, notes=(*entry.notes, note))
+
+    return replace(entry, origin_url=origin) if origin else entry
 
 
 def _read_entries(
     projects: Sequence[RegisteredProject],
     registry: Registry,
     places: Places,
+    repositories: Repositories,
     workers: Workers,
 ) -> tuple[list[Entry], list[int]]:
     """Return the entries, and the places in the list of those that git is asked about."""
@@ -80,7 +97,7 @@ def _read_entries(
     for index, project in enumerate(projects):
         workers.check()
         entries.append(_read_entry(project, registry, places))
-        if is_in_repository(project.path, places.home):
+        if repositories.has(project.path):
             in_repository.append(index)
 
     return entries, in_repository
@@ -89,7 +106,7 @@ def _read_entries(
 def _read_entry(
     project: RegisteredProject, registry: Registry, places: Places
 ) -> Entry:
-    behaviour, behaviour_notes = _choose_behaviour(project)
+    behaviour, behaviour_notes = _choose_behaviour(project, registry.pointed_files)
     identity = Fields(project.mapping)
     repo = project.mapping.get("repo")
     repo_origin = None
@@ -98,7 +115,7 @@ def _read_entry(
     elif repo is not None and not isinstance(repo, str):
         identity.wrong.append("repo")
     origin = repo_origin or identity.trimmed("originUrl") or ""
-    names = (identity.trimmed("displayName"), identity.trimmed("name"))
+    names = (identity.filled("displayName"), identity.filled("name"))
     seconds = identity.number("registeredAt")
     registered_at = None if seconds is None else from_epoch_seconds(seconds)
     if seconds is not None and registered_at is None:
@@ -109,16 +126,6 @@ def _read_entry(
     default_branch = identity.trimmed("defaultBranch")
     identity.trimmed("sessionPrefix")  # its value was read before; its type counts here
     identity.trimmed("storageKey")
-    wrong = [
-        Note(
-            project_id=project.id,
-            kind="wrong-type",
-            severity="lossy",
-            text=f"{plain(name)} has the wrong type and was left out",
-            source=project.source,
-        )
-        for name in identity.all_wrong()
-    ]
     unknown = unknown_fields(
         project.mapping,
         project_id=project.id,
@@ -154,14 +161,20 @@ def _read_entry(
             != project.id
         ),
         registered_ids=registry.ids,
-        notes=(*project.notes, *wrong, *unknown, *behaviour_notes),
+        notes=(
+            *project.notes,
+            *identity.notes(project.id, project.source),
+            *unknown,
+            *behaviour_notes,
+        ),
     )
 
 
-def _choose_behaviour(project: RegisteredProject) -> tuple[Behaviour, list[Note]]:
+def _choose_behaviour(
+    project: RegisteredProject, pointed_files: frozenset[str]
+) -> tuple[Behaviour, list[Note]]:
     """Return the behaviour from the own file, or else inline, with its notes (B1)."""
-    read_already = project.source if project.is_pointed else ""
-    own = read_own_file(project.path, project.id, read_already)
+    own = read_own_file(project.path, project.id, pointed_files)
     inline = {
         name: node for name, node in project.mapping.items() if name in BEHAVIOUR_FIELDS
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = (
     "BEHAVIOUR_FIELDS",
     "Defaults",
+    "IDENTITY_FIELDS",
     "read_behaviour",
     "read_defaults",
     "unknown_fields",
@@ -40,7 +41,7 @@ BEHAVIOUR_FIELDS = frozenset(
         "opencodeIssueSessionStrategy",
     ]
 )
-_IDENTITY_FIELDS = frozenset(
+IDENTITY_FIELDS = frozenset(
     [
         "name",
         "path",
@@ -70,15 +71,10 @@ _RULES_FIELDS = ("agentRules", "agentRulesFile", "orchestratorRules")
 
 _AGENT_CONFIG = frozenset({"model", "permissions", "orchestratorModel"})
 _ROLE = frozenset({"agent", "agentConfig"})
-# Fields that are blocks, and what is known inside; a dot leads to a block in a block.
-_BLOCKS = {
-    "agentConfig": _AGENT_CONFIG,
-    "worker": _ROLE,
-    "worker.agentConfig": _AGENT_CONFIG,
-    "orchestrator": _ROLE,
-    "orchestrator.agentConfig": _AGENT_CONFIG,
-    "repo": frozenset({"owner", "name", "platform", "originUrl"}),
-}
+_ROLES = ("worker", "orchestrator")
+# Fields that are blocks, and what is known inside. Of `repo`, which is one as well, all
+# but the origin is dropped without a note, so nothing in it is unknown.
+_BLOCKS = {"agentConfig": _AGENT_CONFIG, "worker": _ROLE, "orchestrator": _ROLE}
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,16 +134,7 @@ def read_behaviour(
         agent_rules_file=_rules(mapping, "agentRulesFile"),
         orchestrator_rules=_rules(mapping, "orchestratorRules"),
     )
-    notes = [
-        Note(
-            project_id=project_id,
-            kind="wrong-type",
-            severity="lossy",
-            text=f"{plain(name)} has the wrong type and was left out",
-            source=source,
-        )
-        for name in fields.all_wrong()
-    ]
+    notes = fields.notes(project_id, source)
     if homeless := _homeless(mapping):
         notes.append(
             Note(
@@ -166,18 +153,13 @@ def unknown_fields(
     mapping: dict[str, Node], *, project_id: str, source: str, where: str
 ) -> list[Note]:
     """Return the one note on fields that nobody knows, if there are any (rule P3)."""
-    known = BEHAVIOUR_FIELDS | _IDENTITY_FIELDS
-    found = [_with_resembling("", key, known) for key in mapping if key not in known]
-    for path, names in _BLOCKS.items():
-        block: Node = mapping
-        for step in path.split("."):
-            block = block.get(step) if isinstance(block, dict) else None
-        if isinstance(block, dict):
-            found += [
-                _with_resembling(f"{path}.", key, names)
-                for key in block
-                if key not in names
-            ]
+    found = _unknown(mapping, "", BEHAVIOUR_FIELDS | IDENTITY_FIELDS)
+    for name, known in _BLOCKS.items():
+        found += _unknown(mapping.get(name), f"{name}.", known)
+    for role in _ROLES:
+        block = mapping.get(role)
+        config = block.get("agentConfig") if isinstance(block, dict) else None
+        found += _unknown(config, f"{role}.agentConfig.", _AGENT_CONFIG)
     if not found:
         return []
 
@@ -192,11 +174,18 @@ def unknown_fields(
     ]
 
 
+def _unknown(node: Node, prefix: str, known: frozenset[str]) -> list[str]:
+    if not isinstance(node, dict):
+        return []
+
+    return [_with_resembling(prefix, key, known) for key in node if key not in known]
+
+
 def _read_agent_config(fields: Fields) -> Role:
     return Role(
         model=fields.trimmed("model"),
         orchestrator_model=fields.trimmed("orchestratorModel"),
-        permissions=fields.trimmed("permissions"),
+        permissions=fields.filled("permissions"),
     )
 
 

@@ -7,6 +7,8 @@ __all__ = ("Fields", "is_scalar")
 import re
 
 from stages.discover.yamltext import Node, Quoted
+from stages.messages import Note
+from stages.text import plain
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 
@@ -41,6 +43,12 @@ class Fields:
         """Return the text without blanks around it, or None if nothing is left."""
         return (self.text(name) or "").strip() or None
 
+    def filled(self, name: str) -> str | None:
+        """Return the text as typed, or None if there is nothing but blanks."""
+        text = self.text(name)
+
+        return text if text and text.strip() else None
+
     def number(self, name: str) -> float | None:
         """Return a plain decimal number, or None."""
         node = self.mapping.get(name)
@@ -56,12 +64,14 @@ class Fields:
     def block(self, name: str) -> Fields:
         """Return the mapping under the name; an empty one where there is none."""
         node = self.mapping.get(name)
-        if node is not None and not isinstance(node, dict):
-            self.wrong.append(self.prefix + name)
-        block = Fields(node if isinstance(node, dict) else {}, f"{self.prefix}{name}.")
-        self._blocks.append(block)
+        if isinstance(node, dict):
+            block = Fields(node, f"{self.prefix}{name}.")
+            self._blocks.append(block)
+            return block
 
-        return block
+        if node is not None:
+            self.wrong.append(self.prefix + name)
+        return Fields({})
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return the texts of a list; only an element of another type is left out."""
@@ -96,6 +106,19 @@ class Fields:
             for key, value in node.items()
             if value is None or isinstance(value, str)
         )
+
+    def notes(self, project_id: str, source: str) -> list[Note]:
+        """Return a note on each field left out, those of the blocks included."""
+        return [
+            Note(
+                project_id=project_id,
+                kind="wrong-type",
+                severity="lossy",
+                text=f"{plain(name)} has the wrong type and was left out",
+                source=source,
+            )
+            for name in self.all_wrong()
+        ]
 
     def all_wrong(self) -> list[str]:
         """Return the names of the fields left out, those of the blocks included."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Git", "find_git", "is_in_repository")
+__all__ = ("Git", "Repositories", "find_git")
 
 import os
 import shutil
@@ -34,10 +34,11 @@ class Git(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
     home: str
 
-    def origin(self, path: str, check: Callable[[], None]) -> str:
+    def origin(self, path: str, check: Callable[[], None]) -> str | None:
         """Return what git calls the origin of this directory, or the empty text.
 
-        Blocks for at most ten seconds; `check` is called meanwhile and may raise.
+        None: it gave no answer in time, or could not be started. Blocks for at most ten
+        seconds; `check` is called meanwhile and may raise.
         """
         command = (self.program, "-C", path, *_OPTIONS, "remote", "get-url", "origin")
         try:
@@ -49,7 +50,7 @@ class Git(msgspec.Struct, frozen=True, kw_only=True):
                 stderr=subprocess.DEVNULL,
             )
         except OSError:
-            return ""
+            return None
 
         with process:
             try:
@@ -57,6 +58,8 @@ class Git(msgspec.Struct, frozen=True, kw_only=True):
             finally:
                 process.kill()
 
+        if answer is None:
+            return None
         if process.returncode != 0 or len(answer) > ORIGIN_LIMIT:
             return ""
         lines = answer.decode("utf-8", "replace").splitlines()
@@ -79,31 +82,47 @@ def find_git(environment: Mapping[str, str], home: str) -> Git | None:
     )
 
 
-def is_in_repository(path: str, home: str) -> bool:
-    """Whether git could find a repository from here; it is not asked otherwise.
+class Repositories:
+    """Tells where git could find a repository; it is asked nowhere else.
 
-    Asking costs a process; most paths of an old store are gone or were never one.
+    Asking costs a process, and most paths of an old store are gone or were never one.
+    What was seen of a directory is kept, as many projects lie in the same one.
     """
-    if not os.path.isdir(path):
-        return False
-    if os.path.isfile(os.path.join(path, "HEAD")):  # a bare repository
-        return True
 
-    here, ceiling = os.path.realpath(path), os.path.realpath(home)
-    while True:
-        if os.path.lexists(os.path.join(here, ".git")):
+    def __init__(self, home: str) -> None:
+        self._ceiling = os.path.realpath(home)
+        self._seen: dict[str, bool] = {}
+
+    def has(self, path: str) -> bool:
+        """Whether a directory is in a repository, or is a bare one."""
+        if not os.path.isdir(path):
+            return False
+        if os.path.lexists(os.path.join(path, ".git")):
+            return True
+        if os.path.isfile(os.path.join(path, "HEAD")):  # a bare repository
             return True
 
-        here, below = os.path.dirname(here), here
-        if here in (below, ceiling):
-            return False
+        if os.path.islink(path):
+            path = os.path.realpath(path)
+        return self._is_below(path)
+
+    def _is_below(self, directory: str) -> bool:
+        """Whether a directory above is one's top; the home directory and up are not."""
+        above = os.path.dirname(directory)
+        if above not in self._seen:
+            real = os.path.realpath(above)
+            self._seen[above] = real not in (directory, self._ceiling) and (
+                os.path.lexists(os.path.join(real, ".git")) or self._is_below(real)
+            )
+
+        return self._seen[above]
 
 
-def _wait(process: subprocess.Popen[bytes], check: Callable[[], None]) -> bytes:
+def _wait(process: subprocess.Popen[bytes], check: Callable[[], None]) -> bytes | None:
     for _ in range(round(GIT_TIMEOUT_SECONDS / POLL_SECONDS)):
         try:
             return process.communicate(timeout=POLL_SECONDS)[0]
         except subprocess.TimeoutExpired:
             check()
 
-    return b""
+    return None

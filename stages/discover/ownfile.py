@@ -6,7 +6,7 @@ __all__ = ("OWN_FILE_NAMES", "OwnFile", "read_own_file")
 
 import os
 
-from stages.discover.behaviour import Defaults, read_defaults
+from stages.discover.behaviour import IDENTITY_FIELDS, Defaults, read_defaults
 from stages.discover.yamltext import Node, YamlError, parse_yaml
 from stages.files import NotRegular, read_regular, reason
 
@@ -31,16 +31,22 @@ class OwnFile:
         self.problem = problem
 
 
-def read_own_file(directory: str, project_id: str, not_this: str) -> OwnFile | None:
+def read_own_file(
+    directory: str, project_id: str, read_already: frozenset[str]
+) -> OwnFile | None:
     """Return the project's own file, or None if it has none.
 
-    `not_this` is a file that was read already, as the registry (rule C7).
+    `read_already` are files that were read as the registry (rule C7), resolved.
     """
     for name in OWN_FILE_NAMES:
         path = os.path.join(directory, name)
-        if not os.path.lexists(path):
+        try:
+            os.lstat(path)
+        except PermissionError as error:  # whether there is one cannot be known
+            return OwnFile(path, problem=reason(error))
+        except OSError:
             continue
-        if not_this and os.path.realpath(path) == os.path.realpath(not_this):
+        if read_already and os.path.realpath(path) in read_already:
             return None
 
         try:
@@ -75,7 +81,7 @@ def _unwrapped(path: str, root: Node, project_id: str) -> OwnFile:
     if not isinstance(root, dict):
         return OwnFile(path, problem="it is no mapping")
     if "projects" not in root:
-        return OwnFile(path, fields=root)
+        return OwnFile(path, fields=_without_identity(root))
 
     projects = root["projects"]
     entry: Node = None
@@ -85,5 +91,11 @@ def _unwrapped(path: str, root: Node, project_id: str) -> OwnFile:
     if not isinstance(entry, dict):
         return OwnFile(path, problem="it has no entry for this project")
 
-    defaults = read_defaults(root["defaults"]) if "defaults" in root else None
-    return OwnFile(path, fields=entry, defaults=defaults)
+    node = root.get("defaults")
+    defaults = None if node is None else read_defaults(node)
+    return OwnFile(path, fields=_without_identity(entry), defaults=defaults)
+
+
+def _without_identity(fields: dict[str, Node]) -> dict[str, Node]:
+    # Identity is the registry's; here it is passed over, whatever it holds (C3).
+    return {name: node for name, node in fields.items() if name not in IDENTITY_FIELDS}

@@ -25,6 +25,7 @@ class Pointed:
     def __init__(self, node: Node, file: str, defaults: Defaults) -> None:
         self.node, self.file, self.defaults = node, file, defaults
         self.bare_directories: list[str] = []
+        self.notes: list[Note] = []  # on other entries with its id
 
 
 def follow_pointers(
@@ -33,22 +34,28 @@ def follow_pointers(
     """Return the projects by id, in the order of the directories, and notes."""
     projects: dict[str, Pointed] = {}
     notes: list[Note] = []
-    ids_by_file: dict[str, list[str]] = {}
+    read: dict[str, tuple[list[str], str]] = {}  # by file: its ids, or what is wrong
     for name in directories.names:
         pointer = os.path.join(directories.path(name), POINTER_NAME)
-        if not os.path.lexists(pointer):
+        try:
+            os.lstat(pointer)
+        except PermissionError:
+            pass  # reading it says so
+        except OSError:
             continue
 
         file, problem = _target(pointer)
-        if not problem and (same := os.path.realpath(file)) not in ids_by_file:
-            ids_by_file[same] = []
-            root, problem = _load(file)
-            if not problem:
-                ids_by_file[same] = _register(root, file, projects, notes)
+        ids: list[str] = []
+        if not problem:
+            same = os.path.realpath(file)
+            if same not in read:
+                root, problem = _load(file)
+                read[same] = _register(root, file, projects), problem
+            ids, problem = read[same]
         if problem:
             notes.append(_failed(pointer, file, problem))
         elif len(name) == BARE_LENGTH:
-            for project_id in ids_by_file[same]:
+            for project_id in ids:
                 projects[project_id].bare_directories.append(name)
 
     return projects, notes
@@ -86,10 +93,10 @@ def _load(file: str) -> tuple[dict[str, Node], str]:
 
 
 def _register(
-    root: dict[str, Node], file: str, projects: dict[str, Pointed], notes: list[Note]
+    root: dict[str, Node], file: str, projects: dict[str, Pointed]
 ) -> list[str]:
     """Add the projects of a file; an id that is there already counts once."""
-    entries = root["projects"]
+    entries = root.get("projects")
     defaults = read_defaults(root.get("defaults"))
     added = []
     for project_id, node in entries.items() if isinstance(entries, dict) else ():
@@ -99,7 +106,7 @@ def _register(
             continue
 
         first = projects[project_id].file
-        notes.append(
+        projects[project_id].notes.append(
             Note(
                 project_id=project_id,
                 kind="registered-twice",

@@ -24,7 +24,8 @@ def clean_path(text: str, base: str, home: str) -> str | None:
 
     Only `~` and `~/` are the home directory; a relative path counts from `base`.
     """
-    if not text.strip():
+    text = text.strip()
+    if not text:
         return None
 
     if text == "~" or text.startswith("~/"):
@@ -56,7 +57,8 @@ class V1Directories:
 
     def __init__(self, root: str, names: list[str]) -> None:
         self.root = root
-        self.names = sorted(names)  # of all, the order of pointers (rule C7)
+        # In the order of pointers (rule C7); others are found by a storage key alone.
+        self.names = sorted(name for name in names if _V1_NAME.fullmatch(name))
         self._by_suffix: dict[str, list[str]] = defaultdict(list)
         self._all = frozenset(names)
         for name in self.names:
@@ -71,7 +73,7 @@ class V1Directories:
             unicodedata.normalize("NFC", os.path.basename(path)),
         }:
             found.update(self._by_suffix.get(suffix, ()) if suffix else ())
-        if _KEY_START.match(storage_key) and storage_key in self._all:
+        if storage_key in self._all:
             found.add(storage_key)
 
         return sorted(found)
@@ -88,8 +90,8 @@ class V1Directories:
         return os.path.join(self.root, name)
 
 
-def list_v1_directories(root: Path, also: frozenset[str]) -> V1Directories:
-    """Look for the old layout's directories, and for those that a storage key names.
+def list_v1_directories(root: Path) -> V1Directories:
+    """Look for the old layout's directories, and for what a storage key can name.
 
     :raises StoreUnreadable: the state root is there and cannot be listed.
     """
@@ -98,8 +100,8 @@ def list_v1_directories(root: Path, also: frozenset[str]) -> V1Directories:
         with os.scandir(root) as entries:
             for entry in entries:
                 name = entry.name
-                is_one = _V1_NAME.fullmatch(name) or name in also
-                if is_one and not name.endswith(_MIGRATED) and entry.is_dir():
+                is_one = _KEY_START.match(name) and not name.endswith(_MIGRATED)
+                if is_one and entry.is_dir():
                     names.append(name)
     except FileNotFoundError:
         pass

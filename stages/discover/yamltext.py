@@ -9,6 +9,7 @@ from __future__ import annotations
 
 __all__ = ("Document", "Node", "Quoted", "YamlError", "parse_yaml")
 
+from collections.abc import Callable
 from typing import TypeAlias, cast
 
 import yaml
@@ -18,7 +19,7 @@ from stages.jsontext import mend
 DEPTH_LIMIT = 64
 EXPANSION_LIMIT = 1_000_000  # values that aliases and merges may stand for in total
 
-Node: TypeAlias = "None | str | list[Node] | dict[str, Node]"
+Node: TypeAlias = "str | list[Node] | dict[str, Node] | None"
 Place = tuple[int, int]  # line and column, both from 1
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -51,20 +52,27 @@ class Document:
 
 
 class _Frame:
-    """A mapping or list that is being filled."""
+    """A mapping or a list that is being filled: one of the two is there."""
 
-    __slots__ = ("anchor", "container", "key", "merges", "weight")
+    __slots__ = ("anchor", "items", "key", "mapping", "merges", "weight")
 
-    def __init__(self, container: Node, anchor: str | None) -> None:
-        self.container = container
+    def __init__(self, anchor: str | None, *, is_mapping: bool) -> None:
+        self.mapping: dict[str, Node] = {}
+        self.items: list[Node] | None = None if is_mapping else []
         self.anchor = anchor
-        self.key: str | None = None
+        self.key: str | None = None  # of a mapping, if its value comes next
         self.merges: list[dict[str, Node]] | None = None
         self.weight = 1  # how many values it stands for, aliases expanded
 
+    @property
+    def node(self) -> Node:
+        return self.mapping if self.items is None else self.items
 
-def parse_yaml(data: bytes) -> Document:
+
+def parse_yaml(data: bytes, check: Callable[[], None] = lambda: None) -> Document:
     """Return the only document of a UTF-8 text; the root of an empty one is None.
+
+    `check` is called at each mapping and list, and may end it.
 
     :raises YamlError: it is no UTF-8, no YAML, nested too deeply, says a key twice,
         holds a second document, or expands beyond all bounds.
@@ -75,11 +83,13 @@ def parse_yaml(data: bytes) -> Document:
         raise YamlError(_place_of_byte(data, error.start), "this is no UTF-8") from None
 
     try:
-        return _Builder().build(text)
+        return _Builder(check).build(text)
     except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise YamlError(place, "a character that YAML does not allow") from None
+        encoded, position = text.encode(), error.position
+        if error.encoding == "unicode":  # so the pure-Python reader, and by characters
+            position = len(text[:position].encode())
+        problem = "a character that YAML does not allow"
+        raise YamlError(_place_of_byte(encoded, position), problem) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -92,51 +102,62 @@ def parse_yaml(data: bytes) -> Document:
 class _Builder:
     """Builds the nodes from the events, without recursion."""
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[], None]) -> None:
+        self.check = check
         self.stack: list[_Frame] = []
         self.anchors: dict[str, tuple[Node, int]] = {}
         self.expanded = 0
+        self.has_document = False
         self.root: Node = None
         self.place: Place = (1, 1)
         self.places: dict[str, Place] = {}
 
     def build(self, text: str) -> Document:
-        documents = 0
-        for event in yaml.parse(text, Loader=_LOADER):
-            if isinstance(event, yaml.ScalarEvent):
-                self.scalar(event)
-            elif isinstance(event, yaml.MappingStartEvent):
-                self.open({}, event)
-            elif isinstance(event, yaml.SequenceStartEvent):
-                self.open([], event)
-            elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-                self.close(event)
-            elif isinstance(event, yaml.AliasEvent):
-                self.alias(event)
-            elif isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    raise YamlError(_place(event), "a second document begins here")
+        # Not `yaml.parse`: it asks twice for each event, and that is a fourth of all.
+        loader = _LOADER(text)
+        try:
+            while (event := loader.get_event()) is not None:
+                kind = type(event)
+                if kind is yaml.ScalarEvent:
+                    self.scalar(event)
+                elif kind is yaml.MappingStartEvent:
+                    self.open(event, is_mapping=True)
+                elif kind is yaml.SequenceStartEvent:
+                    self.open(event, is_mapping=False)
+                elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+                    self.close(event)
+                elif kind is yaml.AliasEvent:
+                    self.alias(event)
+                elif kind is yaml.DocumentStartEvent:
+                    self.begin_document(event)
+        finally:
+            loader.dispose()
 
         return Document(self.root, self.place, self.places)
 
-    def scalar(self, event: yaml.ScalarEvent) -> None:
-        is_plain = event.style in (None, "") and event.implicit[0] and not event.tag
-        text = event.value if event.value.isascii() else mend(event.value)
-        if self.wants_key():
-            self.take_key(text, is_plain, event)
-            if event.anchor:
-                self.anchors[event.anchor] = (text, 1)
-            return
+    def begin_document(self, event: yaml.Event) -> None:
+        if self.has_document:
+            raise YamlError(_place(event), "a second document begins here")
 
-        node: Node = text if is_plain else Quoted(text)
-        if is_plain and text in _NULLS:
-            node = None
-        self.add(node, 1, event)
+        self.has_document = True
+
+    def scalar(self, event: yaml.ScalarEvent) -> None:
+        is_plain = not event.style and event.implicit[0] and not event.tag
+        text = event.value if event.value.isascii() else mend(event.value)
+        node: Node
+        if self.wants_key():
+            node = text
+            self.take_key(text, is_plain, event)
+        else:
+            node = text if is_plain else Quoted(text)
+            if is_plain and text in _NULLS:
+                node = None
+            self.add(node, 1, event)
         if event.anchor:
             self.anchors[event.anchor] = (node, 1)
 
-    def open(self, container: Node, event: yaml.CollectionStartEvent) -> None:
+    def open(self, event: yaml.CollectionStartEvent, *, is_mapping: bool) -> None:
+        self.check()
         if self.wants_key():
             raise YamlError(_place(event), "a key must be plain text")
         if len(self.stack) >= DEPTH_LIMIT:
@@ -148,20 +169,19 @@ class _Builder:
             self.place = _place(event)
         elif len(self.stack) == 1 and self.stack[0].key is not None:
             self.places[self.stack[0].key] = _place(event)
-        self.stack.append(_Frame(container, event.anchor))
+        self.stack.append(_Frame(event.anchor, is_mapping=is_mapping))
 
     def close(self, event: yaml.Event) -> None:
         frame = self.stack.pop()
         for merged in frame.merges or ():
             self.spend(len(merged), event)
-            container = cast("dict[str, Node]", frame.container)
             for key, node in merged.items():
-                container.setdefault(key, node)
+                frame.mapping.setdefault(key, node)
 
         # Only now: an alias to what is still open would make it hold itself.
         if frame.anchor:
-            self.anchors[frame.anchor] = (frame.container, frame.weight)
-        self.add(frame.container, frame.weight, event)
+            self.anchors[frame.anchor] = (frame.node, frame.weight)
+        self.add(frame.node, frame.weight, event)
 
     def alias(self, event: yaml.AliasEvent) -> None:
         found = self.anchors.get(event.anchor or "")
@@ -184,21 +204,20 @@ class _Builder:
             return False
 
         top = self.stack[-1]
-        return isinstance(top.container, dict) and top.key is None
+        return top.key is None and top.items is None
 
     def take_key(self, key: str, is_plain: bool, event: yaml.Event) -> None:
         frame = self.stack[-1]
-        container = cast("dict[str, Node]", frame.container)
         if is_plain and key == "<<":
             if frame.merges is not None:
                 raise YamlError(_place(event), 'the key "<<" stands twice')
             frame.merges = []
             frame.key = _MERGE
             return
-        if key in container:
+        if key in frame.mapping:
             raise YamlError(_place(event), f'the key "{key}" stands twice')
 
-        container[key] = None  # keeps its place in the order of the file
+        frame.mapping[key] = None  # keeps its place in the order of the file
         frame.key = key
 
     def add(self, node: Node, weight: int, event: yaml.Event) -> None:
@@ -210,19 +229,18 @@ class _Builder:
 
         frame = self.stack[-1]
         frame.weight += weight
-        if isinstance(frame.container, list):
-            frame.container.append(node)
+        if frame.items is not None:
+            frame.items.append(node)
             return
 
-        container = cast("dict[str, Node]", frame.container)
-        key = cast(str, frame.key)
+        key, frame.key = frame.key, None
+        assert key is not None  # the parser gives keys and values in turn
         if key is _MERGE:
             frame.merges = _mappings(node, event)
         else:
-            container[key] = node
+            frame.mapping[key] = node
             if len(self.stack) == 1:
                 self.places.setdefault(key, _place(event))
-        frame.key = None
 
     def spend(self, weight: int, event: yaml.Event) -> None:
         self.expanded += weight

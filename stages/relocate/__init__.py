@@ -7,13 +7,15 @@ __all__ = ("run",)
 import asyncio
 import os
 import stat
+import threading
 from collections import deque
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
-from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from anyio.abc import ObjectSendStream
 
+from stages.buckets import Resolver
 from stages.directories import Directory, LinkRefused
 from stages.errors import WriteFailed
 from stages.files import flush_directory, reason
@@ -32,10 +34,12 @@ from stages.relocate.copying import (
     discard_leftovers,
     measure,
 )
+from stages.streams import BatchReceiveStream, receive_batch
 from stages.text import listing, plain, quote
 from stages.transcripts import Located, locate, search
 from stages.workers import Workers
 
+PROJECTS_PER_LOOK = 64  # one crossing to a thread costs as much as several looks
 COPIES_AHEAD = 16  # for each copier, so that none idles behind a long transcript
 
 
@@ -46,11 +50,18 @@ class _Result(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int = 0
     notes: tuple[Note, ...] = ()
     is_sought: bool = False  # it is not in its bucket; another may have it (rule T3)
-    made_bucket: bool = False
+
+
+class _Copy(msgspec.Struct, frozen=True, kw_only=True):
+    """A transcript that is to be copied."""
+
+    uuid: str
+    source: str  # the path of its bucket
+    destination: str  # the name of the bucket that it goes to
 
 
 async def run(
-    receive: ObjectReceiveStream[WrittenProject],
+    receive: BatchReceiveStream[WrittenProject],
     send: ObjectSendStream[RelocatedProject],
     *,
     buckets: str,
@@ -69,27 +80,25 @@ async def run(
     copies: deque[tuple[WrittenProject, asyncio.Future[_Result]]] = deque()
     sought: list[WrittenProject] = []
 
-    async def finish() -> None:
-        project, copy = copies.popleft()
-        result = await copy
-        if result.is_sought:
-            sought.append(project)
-        else:
-            await send.send(relocator.finished(project, result))
+    async def finish(most: int) -> None:
+        """Send what is done, and wait until no more than so many are under way."""
+        while copies and (copies[0][1].done() or len(copies) > most):
+            project, copy = copies.popleft()
+            await send.send(relocator.finished(project, await copy))
 
     async with receive, send:
-        async for project in receive:
-            if project.transcript is None:
-                await send.send(relocator.finished(project, None))
-                continue
-            copy = workers.submit(relocator.relocate, project.id, project.transcript)
-            copies.append((project, copy))
-            while copies[0][1].done() or len(copies) > COPIES_AHEAD * workers.count:
-                await finish()
-                if not copies:
-                    break
-        while copies:
-            await finish()
+        while batch := await receive_batch(receive, PROJECTS_PER_LOOK):
+            looks = await workers.submit(relocator.look, batch)
+            for project, look in zip(batch, looks, strict=True):
+                if isinstance(look, _Copy):
+                    copy = workers.submit(relocator.copy, project.id, look)
+                    copies.append((project, copy))
+                    await finish(COPIES_AHEAD * workers.count)
+                elif look is not None and look.is_sought:
+                    sought.append(project)
+                else:
+                    await send.send(relocator.finished(project, look))
+        await finish(0)
 
         if sought:
             uuids = {
@@ -99,18 +108,12 @@ async def run(
                 search, buckets, uuids, workers.check
             )
             for project in sought:
-                copies.append(
-                    (
-                        project,
-                        workers.submit(
-                            relocator.relocate_found, project, places, unreadable
-                        ),
-                    )
-                )
-            while copies:
-                await finish()
+                copy = workers.submit(relocator.copy_found, project, places, unreadable)
+                copies.append((project, copy))
+                await finish(COPIES_AHEAD * workers.count)
+            await finish(0)
 
-        if relocator.made_bucket:
+        if relocator.has_copied and not is_dry_run:
             try:
                 await workers.submit(flush_directory, buckets)
             except OSError as error:
@@ -129,13 +132,18 @@ class _Relocator:
     ) -> None:
         self._buckets, self._is_dry_run = buckets, is_dry_run
         self._count, self._check = count, workers.check
-        self.made_bucket = False
+        # Two sessions of a store can name one transcript and one bucket: `a.b` and `a-b`
+        # have the same slug. One copy at a time has the working name.
+        self._locks: dict[tuple[str, str], threading.Lock] = {}
+        self._resolve = Resolver().resolve
+        self.has_copied = False
 
     def finished(
         self, project: WrittenProject, result: _Result | None
     ) -> RelocatedProject:
-        self.made_bucket = self.made_bucket or (
-            result is not None and result.made_bucket
+        # Also where the bucket was there: the run that made it may have been killed.
+        self.has_copied = self.has_copied or (
+            result is not None and result.outcome == "relocated"
         )
 
         return RelocatedProject(
@@ -149,26 +157,35 @@ class _Relocator:
             files_skipped=project.files_skipped,
         )
 
-    def relocate(self, project_id: str, plan: TranscriptPlan) -> _Result:
-        """Bring a transcript from the bucket of its worktree. Blocks."""
+    def look(self, projects: list[WrittenProject]) -> list[_Result | _Copy | None]:
+        """Say of each project what is to be copied, or what came of it without. Blocks."""
+        return [
+            self._look(project.id, project.transcript) if project.transcript else None
+            for project in projects
+        ]
+
+    def _look(self, project_id: str, plan: TranscriptPlan) -> _Result | _Copy:
+        self._check()
         if plan.problem:
             return _failed(project_id, plan.problem, None)
         if not plan.uuid:
             return _Result(outcome="missing")
 
-        located = locate(plan, self._buckets)
+        located = locate(plan, self._buckets, self._resolve)
         source = located.source and os.path.join(self._buckets, located.source)
         try:
-            if self._is_present(located, plan.uuid):
+            with self._alone(located.destination, plan.uuid):
+                is_present = self._is_present(located, plan.uuid)
+            if is_present:
                 return _Result(outcome="present")
             if source is None or not _has_transcript(source, plan.uuid):
                 return _Result(outcome="missing", is_sought=True)
         except OSError as error:
             return _not_copied(project_id, plan.uuid, source, error)
 
-        return self._copy(project_id, plan.uuid, source, located.destination, ())
+        return _Copy(uuid=plan.uuid, source=source, destination=located.destination)
 
-    def relocate_found(
+    def copy_found(
         self,
         project: WrittenProject,
         places: dict[str, list[str]],
@@ -191,8 +208,9 @@ class _Relocator:
         source = os.path.join(self._buckets, buckets[0])
         text = f"transcript {plan.uuid} was taken from the bucket {quote(buckets[0])}"
         note = _note(project.id, "transcript-moved", text, source)
-        destination = locate(plan, self._buckets).destination
-        return self._copy(project.id, plan.uuid, source, destination, (note,))
+        destination = locate(plan, self._buckets, self._resolve).destination
+        found = _Copy(uuid=plan.uuid, source=source, destination=destination)
+        return self.copy(project.id, found, (note,))
 
     def _is_present(self, located: Located, uuid: str) -> bool:
         """Whether the destination has it; what a killed run left there goes now."""
@@ -209,41 +227,42 @@ class _Relocator:
                         path = os.path.join(destination.path, name)
                         problem = "a link stands in its place and is not followed"
                         raise LinkRefused(None, problem, path)
+                if kind is not None and not self._is_dry_run:
+                    # The run that published it may have been killed before it did this.
+                    destination.flush()
         except FileNotFoundError:
             return False
 
         return kind is not None
 
-    def _copy(
-        self,
-        project_id: str,
-        uuid: str,
-        source_path: str,
-        destination_name: str,
-        notes: tuple[Note, ...],
+    def copy(
+        self, project_id: str, copy: _Copy, notes: tuple[Note, ...] = ()
     ) -> _Result:
-        made_bucket = False
+        """Bring a transcript from one bucket to another. Blocks."""
         try:
-            with Directory.open(source_path) as source:
+            with Directory.open(copy.source) as source:
                 if self._is_dry_run:
-                    copied = measure(source, uuid)
+                    copied = measure(source, copy.uuid)
                 else:
-                    copied, made_bucket = self._copy_to(source, destination_name, uuid)
+                    with self._alone(copy.destination, copy.uuid):
+                        copied = self._copy_to(source, copy.destination, copy.uuid)
         except FileExistsError:
             return _Result(outcome="present")
         except OSError as error:
-            return _not_copied(project_id, uuid, source_path, error)
+            return _not_copied(project_id, copy.uuid, copy.source, error)
 
         return _Result(
             outcome="relocated",
             size_bytes=copied.size_bytes,
             notes=notes + _left_out(project_id, copied),
-            made_bucket=made_bucket,
         )
 
-    def _copy_to(
-        self, source: Directory, destination_name: str, uuid: str
-    ) -> tuple[Copied, bool]:
+    def _alone(self, destination_name: str, uuid: str) -> threading.Lock:
+        key = (destination_name.casefold(), uuid.casefold())
+
+        return self._locks.setdefault(key, threading.Lock())
+
+    def _copy_to(self, source: Directory, destination_name: str, uuid: str) -> Copied:
         with Directory.open(self._buckets) as buckets:
             made_bucket = True
             try:
@@ -261,7 +280,7 @@ class _Relocator:
                     buckets.discard_if_empty(destination_name)
                 raise
 
-        return copied, made_bucket
+        return copied
 
 
 def _has_transcript(bucket: str, uuid: str) -> bool:

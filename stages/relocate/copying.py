@@ -68,12 +68,19 @@ def copy_transcript(
     """
     final, work = f"{uuid}.jsonl", _work_name(uuid)
     copier = _Copier(check, count)
+    work_directory = _work_name(uuid, "d")
+    discard_leftovers(destination, uuid)
     try:
-        if _is_there(source, uuid, copier.left_out) and not destination.kind(uuid):
-            work_directory = _work_name(uuid, "d")
+        has_sidecar = (
+            _is_there(source, uuid, copier.left_out) and destination.kind(uuid) is None
+        )
+        if has_sidecar:
             copier.copy_tree(source, uuid, destination, work_directory, DEPTH_LIMIT)
-            destination.rename(work_directory, uuid)
         copier.copy_file(source, final, destination, work, follow=True)
+        # Both are whole before the first of them gets its name, so that a full disk
+        # leaves no sidecar without its transcript.
+        if has_sidecar:
+            destination.rename(work_directory, uuid)
         destination.publish_file(work, final)
         destination.flush()
     except BaseException:
@@ -143,7 +150,7 @@ class _Copier:
             parent.creating(new_name, FILE_MODE) as new,
         ):
             for _ in range(ATTEMPTS):
-                copied = self._copy_content(old, new)
+                copied = self._copy_content(old, new, before.st_size)
                 after = source.stat(name)
                 if copied == after.st_size and _state(before) == _state(after):
                     flush(new)
@@ -160,7 +167,8 @@ class _Copier:
         problem = "it is being written to; end that session and import again"
         raise SourceChanged(None, problem, os.path.join(source.path, name))
 
-    def _copy_content(self, old: int, new: int) -> int:
+    def _copy_content(self, old: int, new: int, claimed_bytes: int) -> int:
+        """Copy to the end, or past the claimed size: it has changed then, or has no end."""
         copied = 0
         copy_piece = _copy_piece
         while True:
@@ -184,6 +192,8 @@ class _Copier:
             copied += size_bytes
             self._count(size_bytes)
             self._unflushed_bytes += size_bytes
+            if copied > claimed_bytes:
+                return copied
             if self._unflushed_bytes >= FLUSH_BYTES:
                 flush(new)
                 self._unflushed_bytes = 0
