@@ -1,0 +1,250 @@
+"""What holds for every input: mappers are total, rows fit, a second import changes nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.database.schema import CREATE_STATEMENTS
+from stages.decode.record import decode_orchestrator, decode_v1_record
+from stages.discover.behaviour import Defaults, read_behaviour, unknown_fields
+from stages.discover.yamltext import Node
+from stages.map import map_project
+from stages.messages import (
+    Entry,
+    LegacyProject,
+    Note,
+    Orchestrator,
+    PlannedProject,
+    ProjectRow,
+    SessionRow,
+)
+from tests.strategies import (
+    any_json,
+    any_nodes,
+    entries,
+    ids,
+    orchestrators,
+    records,
+    texts,
+)
+from tests.support import ENTRY, NOW, OLD, ORCHESTRATOR, UUID, Store, snapshot
+
+_FIELDS = (
+    "agent",
+    "agentConfig",
+    "agentRules",
+    "env",
+    "name",
+    "orchestrator",
+    "postCreate",
+    "registeredAt",
+    "repo",
+    "sessionPrefix",
+    "symlinks",
+    "tracker",
+    "worker",
+)
+mappings: st.SearchStrategy[dict[str, Node]] = st.dictionaries(
+    st.sampled_from(_FIELDS) | texts, any_nodes, max_size=6
+)
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
+        made.execute("PRAGMA foreign_keys = ON")
+        for statement in CREATE_STATEMENTS:
+            made.execute(statement)
+        yield made
+
+
+def insert(
+    database: sqlite3.Connection, table: str, row: dict[str, Any]
+) -> dict[str, Any]:
+    """Insert a row and return it as it is read back."""
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    values = tuple(row.values())
+    database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
+    read = database.execute(f"SELECT {names} FROM {table} WHERE id = ?", (row["id"],))
+
+    return dict(zip(row, read.fetchone(), strict=True))
+
+
+def project_values(row: ProjectRow) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in ProjectRow.__struct_fields__}
+
+    return {**values, "registered_at": row.registered_at or "now"}
+
+
+def session_values(row: SessionRow) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in SessionRow.__struct_fields__}
+
+    return {**values, "num": 0, "kind": "orchestrator", "is_terminated": 0}
+
+
+def fits(database: sqlite3.Connection, planned: PlannedProject) -> None:
+    """Insert the rows of a plan, and see that they come back as they were."""
+    database.execute("BEGIN")
+    try:
+        project = project_values(planned.project)
+        assert insert(database, "projects", project) == project
+        if planned.session is not None:
+            session = session_values(planned.session)
+            assert insert(database, "sessions", session) == session
+    finally:
+        database.execute("ROLLBACK")
+
+
+def are_lines(notes: tuple[Note, ...]) -> bool:
+    return all(note.text and note.text.splitlines() == [note.text] for note in notes)
+
+
+def a_project(entry: Entry, orchestrator: Orchestrator | None) -> LegacyProject:
+    return LegacyProject(
+        entry=entry,
+        orchestrator=orchestrator,
+        also_live=(),
+        also_live_count=0,
+        sessions_read=0,
+        files_skipped=0,
+        notes=(),
+    )
+
+
+@given(entry=entries(), orchestrator=st.none() | orchestrators)
+def test_any_project_becomes_rows_that_the_new_store_takes(
+    database: sqlite3.Connection, entry: Entry, orchestrator: Orchestrator | None
+) -> None:
+    planned = map_project(a_project(entry, orchestrator), "/data/worktrees")
+
+    fits(database, planned)
+    assert are_lines(
+        planned.project_notes + planned.session_notes + planned.record_notes
+    )
+    config = planned.project.config
+    assert config is None or json.loads(config)
+
+
+@given(record=records, is_v1=st.booleans())
+def test_any_record_becomes_a_row_that_the_new_store_takes(
+    database: sqlite3.Connection, record: dict[str, object], is_v1: bool
+) -> None:
+    orchestrator = decode_orchestrator(
+        record,
+        stem=ORCHESTRATOR.stem,
+        file=ORCHESTRATOR.file,
+        modified_at=OLD,
+        is_v1=is_v1,
+        inherited_agent="claude-code",
+    )
+
+    planned = map_project(a_project(ENTRY, orchestrator), "/data/worktrees")
+
+    fits(database, planned)
+    assert are_lines(planned.session_notes + planned.record_notes)
+
+
+@given(data=st.binary(max_size=300) | texts.map(lambda text: f"a={text}\n".encode()))
+def test_any_bytes_are_an_old_record_or_none(data: bytes) -> None:
+    record = decode_v1_record(data)
+
+    assert record is None or all(isinstance(key, str) for key in record)
+
+
+@given(mapping=mappings, is_inline=st.booleans())
+def test_any_mapping_is_behaviour_that_the_new_store_takes(
+    database: sqlite3.Connection, mapping: dict[str, Node], is_inline: bool
+) -> None:
+    from msgspec.structs import replace
+
+    behaviour, notes = read_behaviour(
+        mapping, Defaults(), is_inline=is_inline, project_id="app", source="f"
+    )
+    notes += unknown_fields(mapping, project_id="app", source="f", where="its entry")
+    entry = replace(ENTRY, behaviour=behaviour)
+
+    planned = map_project(a_project(entry, None), "/data/worktrees")
+
+    fits(database, planned)
+    assert are_lines((*notes, *planned.project_notes))
+
+
+@given(text=texts)
+def test_text_survives_the_database(database: sqlite3.Connection, text: str) -> None:
+    assert database.execute("SELECT ?", (text,)).fetchone() == (text,)
+
+
+@settings(max_examples=12)
+@given(
+    projects=st.dictionaries(ids, mappings, min_size=1, max_size=3),
+    sessions=st.lists(records, max_size=2),
+    found=any_json,
+)
+async def test_second_import_changes_nothing(
+    tmp_path_factory: pytest.TempPathFactory,
+    projects: dict[str, dict[str, Node]],
+    sessions: list[dict[str, object]],
+    found: object,
+) -> None:
+    store = Store(tmp_path_factory.mktemp("twice") / "home")
+    worktree = store.worktree()
+    transcript = store.bucket(worktree) / f"{UUID}.jsonl"
+    store.write(transcript, json.dumps(found))
+    for project_id, mapping in projects.items():
+        mapping["path"] = str(store.home / "repos" / project_id)
+        for number, record in enumerate(sessions):
+            directory = store.root / "projects" / project_id / "sessions"
+            stem = f"{project_id[:12]}-orchestrator{f'-{number}' * bool(number)}"
+            here = {**record, "worktree": str(worktree)}
+            store.write(directory / f"{stem}.json", here)
+    store.configure(without_controls(projects))
+    legacy = snapshot(store.root)
+
+    first = await store.run_import()
+    rows = dump(store)
+    copies = contents(store.buckets)
+    second = await store.run_import(now=NOW.replace(year=2027))
+
+    assert first.projects_imported == len(projects)
+    assert second.projects_imported == second.orchestrators_imported == 0
+    assert second.transcripts_relocated == 0
+    assert dump(store) == rows
+    assert contents(store.buckets) == copies
+    assert snapshot(store.root) == legacy
+    assert (await store.verify()).faults == ()
+
+
+def without_controls(value: Any) -> Any:
+    """Return the nodes as JSON that YAML takes too: some characters stand in neither."""
+    if isinstance(value, dict):
+        return {
+            without_controls(key): without_controls(each) for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [without_controls(each) for each in value]
+    if isinstance(value, str):
+        return "".join(each for each in value if each.isprintable())
+
+    return value
+
+
+def contents(directory: Path) -> dict[str, tuple[object, ...]]:
+    return {
+        name: facts
+        for name, facts in snapshot(directory).items()
+        if facts[2] is not None
+    }
+
+
+def dump(store: Store) -> list[str]:
+    with closing(sqlite3.connect(store.database)) as connection:
+        return list(connection.iterdump())

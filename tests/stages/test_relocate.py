@@ -1,0 +1,397 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+import stages.relocate
+from stages.buckets import slug_of
+from stages.directories import Directory
+from stages.messages import (
+    RelocatedProject,
+    Severity,
+    TranscriptPlan,
+    WrittenProject,
+)
+from stages.relocate.copying import copy_transcript, discard_leftovers, measure
+from stages.workers import Stopped, Workers
+from tests.support import OTHER_UUID, UUID, never, run_stage, snapshot
+
+FILE = f"{UUID}.jsonl"
+CONTENT = b'{"type": "user"}\n' * 1000
+
+has_modes = pytest.mark.skipif(
+    os.name != "posix", reason="this system has no modes of files"
+)
+
+
+class Buckets:
+    """A worktree with a transcript, and where that goes."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.worktree = tmp_path / "wt"
+        self.worktree.mkdir()
+        self.new_worktree = tmp_path / "data" / "worktrees"
+        self.directory = tmp_path / "projects"
+        self.source = self.directory / slug_of(str(self.worktree.resolve()))
+        self.destination = self.directory / slug_of(str(self.new_worktree.resolve()))
+        self.source.mkdir(parents=True)
+        (self.source / FILE).write_bytes(CONTENT)
+        self.counted: list[int] = []
+
+    def project(self, project_id: str = "app", **changes: Any) -> WrittenProject:
+        plan = TranscriptPlan(
+            uuid=UUID,
+            is_found=False,
+            worktree=str(self.worktree),
+            new_worktree=str(self.new_worktree),
+        )
+        return WrittenProject(
+            id=project_id,
+            project="imported",
+            orchestrator="imported",
+            transcript=replace(plan, **changes),
+            notes=(),
+            sessions_read=0,
+            files_skipped=0,
+        )
+
+    async def relocate(
+        self, *projects: WrittenProject, is_dry_run: bool = False
+    ) -> list[RelocatedProject]:
+        async with Workers(2, "test-relocate") as workers:
+            return await run_stage(
+                stages.relocate.run,
+                projects or [self.project()],
+                buckets=str(self.directory),
+                is_dry_run=is_dry_run,
+                count=self.counted.append,
+                workers=workers,
+            )
+
+
+@pytest.fixture
+def buckets(tmp_path: Path) -> Buckets:
+    return Buckets(tmp_path)
+
+
+def outcome(
+    relocated: list[RelocatedProject],
+) -> tuple[object, int, list[tuple[str, Severity]]]:
+    (project,) = relocated
+    notes = [(note.kind, note.severity) for note in project.notes]
+
+    return project.transcript, project.transcript_bytes, notes
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(
+        place.relative_to(directory).as_posix() for place in directory.rglob("*")
+    )
+
+
+async def test_transcript_is_copied_whole(buckets: Buckets) -> None:
+    before = snapshot(buckets.source)
+
+    relocated = await buckets.relocate()
+
+    assert outcome(relocated) == ("relocated", len(CONTENT), [])
+    assert names(buckets.destination) == [FILE]
+    assert (buckets.destination / FILE).read_bytes() == CONTENT
+    assert snapshot(buckets.source) == before
+    assert sum(buckets.counted) == len(CONTENT)
+
+
+@has_modes
+async def test_copy_has_its_own_time_and_modes(buckets: Buckets) -> None:
+    (buckets.source / UUID).mkdir()
+    (buckets.source / UUID / "a.txt").write_bytes(b"x")
+    os.utime(buckets.source / FILE, (1, 1))
+    (buckets.source / FILE).chmod(0o644)
+
+    await buckets.relocate()
+
+    modes = {
+        place.name: stat.S_IMODE(place.stat().st_mode)
+        for place in [buckets.destination, *buckets.destination.rglob("*")]
+    }
+    assert modes == {
+        buckets.destination.name: 0o750,
+        UUID: 0o750,
+        FILE: 0o600,
+        "a.txt": 0o600,
+    }
+    assert (buckets.destination / FILE).stat().st_mtime > 1
+
+
+async def test_sidecar_comes_along(buckets: Buckets) -> None:
+    sidecar = buckets.source / UUID
+    (sidecar / "subagents").mkdir(parents=True)
+    (sidecar / "subagents" / "agent-1.jsonl").write_bytes(b"abc")
+    (sidecar / "empty").mkdir()
+
+    relocated = await buckets.relocate()
+
+    assert outcome(relocated) == ("relocated", len(CONTENT) + 3, [])
+    assert names(buckets.destination / UUID) == [
+        "empty",
+        "subagents",
+        "subagents/agent-1.jsonl",
+    ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+async def test_links_and_special_files_of_a_sidecar_are_left_out(
+    buckets: Buckets,
+) -> None:
+    sidecar = buckets.source / UUID
+    sidecar.mkdir()
+    (sidecar / "file").write_bytes(b"x")
+    (sidecar / "link").symlink_to("file")
+    (sidecar / "links").symlink_to(buckets.worktree, target_is_directory=True)
+    os.mkfifo(sidecar / "fifo")
+
+    relocated = await buckets.relocate()
+
+    assert outcome(relocated) == (
+        "relocated",
+        len(CONTENT) + 1,
+        [("transcript-part", "lossy")],
+    )
+    assert names(buckets.destination / UUID) == ["file"]
+
+
+async def test_sidecar_that_is_a_link_is_left_out(buckets: Buckets) -> None:
+    (buckets.source / UUID).symlink_to(buckets.worktree, target_is_directory=True)
+
+    relocated = await buckets.relocate()
+
+    assert outcome(relocated)[2] == [("transcript-part", "lossy")]
+    assert names(buckets.destination) == [FILE]
+
+
+async def test_transcript_that_is_a_link_to_a_file_is_copied_as_that_file(
+    buckets: Buckets, tmp_path: Path
+) -> None:
+    (buckets.source / FILE).rename(tmp_path / "real")
+    (buckets.source / FILE).symlink_to(tmp_path / "real")
+
+    relocated = await buckets.relocate()
+
+    assert outcome(relocated) == ("relocated", len(CONTENT), [])
+    assert not (buckets.destination / FILE).is_symlink()
+
+
+async def test_destination_that_exists_is_left_alone(buckets: Buckets) -> None:
+    buckets.destination.mkdir()
+    (buckets.destination / FILE).write_bytes(b"grown since")
+    before = snapshot(buckets.destination)
+
+    assert outcome(await buckets.relocate()) == ("present", 0, [])
+    assert snapshot(buckets.destination) == before
+
+
+async def test_missing_source_is_no_error(buckets: Buckets) -> None:
+    (buckets.source / FILE).unlink()
+
+    assert outcome(await buckets.relocate()) == ("missing", 0, [])
+    assert not buckets.destination.exists()
+
+
+@pytest.mark.parametrize("worktree", ["", "wt"])
+async def test_worktree_that_is_not_absolute_has_no_source(
+    buckets: Buckets, worktree: str
+) -> None:
+    (buckets.source / FILE).unlink()
+
+    relocated = await buckets.relocate(buckets.project(worktree=worktree))
+
+    assert outcome(relocated) == ("missing", 0, [])
+
+
+async def test_project_without_a_plan_has_no_outcome(buckets: Buckets) -> None:
+    relocated = await buckets.relocate(replace(buckets.project(), transcript=None))
+
+    assert outcome(relocated) == (None, 0, [])
+
+
+async def test_plan_without_a_transcript_is_missing_one(buckets: Buckets) -> None:
+    assert outcome(await buckets.relocate(buckets.project(uuid=""))) == (
+        "missing",
+        0,
+        [],
+    )
+
+
+async def test_bucket_that_could_not_be_read_is_a_failure(buckets: Buckets) -> None:
+    relocated = await buckets.relocate(buckets.project(uuid="", problem="no way"))
+
+    assert outcome(relocated) == ("failed", 0, [("transcript-failed", "failed")])
+
+
+async def test_transcript_that_moved_is_taken_from_the_only_bucket_that_has_it(
+    buckets: Buckets,
+) -> None:
+    buckets.source.rename(buckets.directory / "moved")
+
+    relocated = await buckets.relocate()
+
+    assert outcome(relocated) == (
+        "relocated",
+        len(CONTENT),
+        [("transcript-moved", "lossy")],
+    )
+
+
+async def test_transcript_in_several_buckets_is_not_taken(buckets: Buckets) -> None:
+    for name in ("x", "y"):
+        (buckets.directory / name).mkdir()
+        (buckets.directory / name / FILE).write_bytes(CONTENT)
+    (buckets.source / FILE).unlink()
+
+    relocated = await buckets.relocate()
+
+    assert outcome(relocated) == ("missing", 0, [("transcript-ambiguous", "lossy")])
+
+
+@pytest.mark.parametrize("target", ["file", "sidecar", "bucket"])
+async def test_link_on_the_way_to_the_destination_is_not_followed(
+    buckets: Buckets, tmp_path: Path, target: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (buckets.source / UUID).mkdir()
+    if target == "bucket":
+        buckets.destination.symlink_to(elsewhere, target_is_directory=True)
+    else:
+        buckets.destination.mkdir()
+        name = FILE if target == "file" else UUID
+        (buckets.destination / name).symlink_to(elsewhere / "new")
+
+    relocated = await buckets.relocate()
+
+    assert outcome(relocated) == ("failed", 0, [("transcript-failed", "failed")])
+    assert names(elsewhere) == []
+
+
+async def test_leftovers_of_a_killed_run_go_with_the_next(buckets: Buckets) -> None:
+    buckets.destination.mkdir()
+    part = buckets.destination / f".{UUID}.ao-import-part"
+    part.write_bytes(b"half")
+    (buckets.destination / f".{UUID}.ao-import-d" / "x").mkdir(parents=True)
+    foreign = buckets.destination / f".{OTHER_UUID}.ao-import-part"
+    foreign.write_bytes(b"another run's")
+
+    relocated = await buckets.relocate()
+
+    assert outcome(relocated) == ("relocated", len(CONTENT), [])
+    assert names(buckets.destination) == [foreign.name, FILE]
+
+
+async def test_dry_run_measures_and_copies_nothing(buckets: Buckets) -> None:
+    (buckets.source / UUID).mkdir()
+    (buckets.source / UUID / "a").write_bytes(b"abc")
+    before = snapshot(buckets.directory)
+
+    relocated = await buckets.relocate(is_dry_run=True)
+
+    assert outcome(relocated) == ("relocated", len(CONTENT) + 3, [])
+    assert snapshot(buckets.directory) == before
+    assert buckets.counted == []
+
+
+# --- Copying by itself. ---
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "old" / FILE).write_bytes(CONTENT)
+
+    return tmp_path / "old", tmp_path / "new"
+
+
+def copy(pair: tuple[Path, Path], check: Any = never) -> None:
+    with Directory.open(str(pair[0])) as old, Directory.open(str(pair[1])) as new:
+        copy_transcript(old, new, UUID, check=check, count=lambda _: None)
+
+
+@pytest.mark.parametrize("size", [0, 1, 256 * 1024, 256 * 1024 + 1])
+def test_copy_is_the_same_byte_for_byte(pair: tuple[Path, Path], size: int) -> None:
+    (pair[0] / FILE).write_bytes(os.urandom(size))
+
+    copy(pair)
+
+    assert (pair[1] / FILE).read_bytes() == (pair[0] / FILE).read_bytes()
+
+
+def test_copy_that_is_stopped_leaves_nothing(pair: tuple[Path, Path]) -> None:
+    (pair[0] / UUID).mkdir()
+    (pair[0] / UUID / "a").write_bytes(b"x")
+    calls: list[int] = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == 4:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        copy(pair, check)
+
+    assert [
+        name for name in names(pair[1]) if UUID in name.split("/")[0] and "." in name
+    ] == []
+
+
+def test_source_that_goes_on_changing_is_not_copied(pair: tuple[Path, Path]) -> None:
+    def grow() -> None:
+        with open(pair[0] / FILE, "ab") as file:
+            file.write(b"x")
+
+    with pytest.raises(OSError, match="it is being written to"):
+        copy(pair, grow)
+
+    assert names(pair[1]) == []
+
+
+def test_source_that_changes_once_is_copied_as_it_is_then(
+    pair: tuple[Path, Path],
+) -> None:
+    calls: list[int] = []
+
+    def grow_once() -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            (pair[0] / FILE).write_bytes(CONTENT + b"more")
+
+    copy(pair, grow_once)
+
+    assert (pair[1] / FILE).read_bytes() == CONTENT + b"more"
+
+
+def test_copy_never_takes_the_place_of_another(pair: tuple[Path, Path]) -> None:
+    (pair[1] / FILE).write_bytes(b"faster")
+
+    with pytest.raises(FileExistsError):
+        copy(pair)
+
+    assert names(pair[1]) == [FILE]
+    assert (pair[1] / FILE).read_bytes() == b"faster"
+
+
+def test_nested_sidecar_is_measured_as_it_is_copied(pair: tuple[Path, Path]) -> None:
+    (pair[0] / UUID / "a" / "b").mkdir(parents=True)
+    (pair[0] / UUID / "a" / "b" / "c").write_bytes(b"12345")
+
+    with Directory.open(str(pair[0])) as old, Directory.open(str(pair[1])) as new:
+        measured = measure(old, UUID)
+        copied = copy_transcript(old, new, UUID, check=never, count=lambda _: None)
+        discard_leftovers(new, UUID)
+
+    assert measured == copied
+    assert measured.size_bytes == len(CONTENT) + 5
