@@ -4,9 +4,10 @@ from __future__ import annotations
 
 __all__ = ("main",)
 
+import io
+import os
 import sys
 from collections.abc import Callable, Coroutine
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,8 +15,8 @@ import click
 
 # What does the work is imported where it is used: `--help` answers at once.
 if TYPE_CHECKING:
-    from pipeline.graph import OnProgress
     from pipeline.options import ImportOptions
+    from pipeline.report import Report
 
 T = TypeVar("T")
 
@@ -35,6 +36,8 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
+            from difflib import get_close_matches
+
             nearest = get_close_matches(name, self.list_commands(ctx), n=2)
             hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
             ctx.fail(f"There is no command {name!r}.{hint}")
@@ -43,7 +46,13 @@ class _Commands(click.Group):
 
 
 def _path(*, is_directory: bool) -> click.Path:
-    return click.Path(file_okay=not is_directory, dir_okay=is_directory, path_type=Path)
+    # Whether it can be read is found out where that says what to do about it.
+    return click.Path(
+        file_okay=not is_directory,
+        dir_okay=is_directory,
+        readable=False,
+        path_type=Path,
+    )
 
 
 def _options(*options: Callable[[T], T]) -> Callable[[T], T]:
@@ -94,20 +103,25 @@ _READERS = click.option(
     "--readers",
     metavar="N",
     type=click.IntRange(1, 64),
-    default=2,
+    default=8,
     show_default=True,
-    help="Threads that read session records; more help where opening a file is slow, "
-    "as on a network file system.",
+    help="At most so many threads read session records; of these, as many do as have to "
+    "wait for the disk.",
 )
 _PROGRESS = click.option(
     "--progress/--no-progress",
     "shows_progress",
     default=None,
-    help="Live progress on stderr.  [default: only on a terminal]",
+    help="Progress on stderr: bars on a terminal, else a line every few seconds.  "
+    "[default: on a terminal, unless -q or --json]",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, no text.")
-_QUIET = click.option("-q", "--quiet", is_flag=True, help="Errors only.")
-_VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Every note, ungrouped.")
+_QUIET = click.option(
+    "-q", "--quiet", is_flag=True, help="Only what failed, on stderr."
+)
+_VERBOSE = click.option(
+    "-v", "--verbose", is_flag=True, help="Every note by itself, and times."
+)
 
 
 @click.group(
@@ -120,6 +134,29 @@ def commands() -> None:
 
     The legacy store is only ever read. Importing again is safe: what is there already is
     left as it is. Nothing is dropped without a note.
+
+    \b
+    Examples:
+      ao-import demo               try it on a made-up store
+      ao-import status             is there anything to import?
+      ao-import import --dry-run   look at the plan, project by project
+      ao-import import             import, after a question
+      ao-import verify             check that everything has arrived
+
+    \b
+    Exit status:
+      0    done
+      1    it could not be done; for verify: something is missing or different
+      2    wrong use: a bad option, a live daemon, another import at work
+      3    done, but something that should have come could not; the summary says what
+      130  interrupted; running again continues
+
+    \b
+    Completion of commands and options by the Tab key:
+      bash  echo 'eval "$(_AO_IMPORT_COMPLETE=bash_source ao-import)"' >> ~/.bashrc
+      zsh   echo 'eval "$(_AO_IMPORT_COMPLETE=zsh_source ao-import)"' >> ~/.zshrc
+      fish  echo '_AO_IMPORT_COMPLETE=fish_source ao-import | source' \\
+              > ~/.config/fish/completions/ao-import.fish
     """
 
 
@@ -158,19 +195,39 @@ def import_command(
 ) -> None:
     """Bring a legacy store into the database.
 
-    Exit status: 0 done, 1 it could not be done, 2 wrong use or a live daemon, 3 done but
-    something that should have come could not, 130 interrupted.
+    Projects, their settings and live orchestrators become rows of the new application's
+    database; transcripts of Claude Code are copied to where the new sessions look for
+    them. It asks first, but not without a terminal. Stop the daemon before.
 
     \b
     Examples:
-      ao-import import --dry-run          look first
-      ao-import import                    import, after a question
+      ao-import import --dry-run
+      ao-import import
       ao-import import --from /backup/.agent-orchestrator --yes
-      ao-import import --project app --json > report.json
+      ao-import import --project app --project shop
+      ao-import import --yes --json > report.json
+      ao-import import --yes --quiet --report report.json
+
+    \b
+    Exit status:
+      0    done; what was left out, and noted, is what the rules leave out
+      1    it could not be done; what was committed before stays
+      2    wrong use, a live daemon, or another import at work
+      3    done, but something that should have come could not
+      130  interrupted; nothing is half-written, running again continues
+
+    \b
+    Environment:
+      AO_DATA_DIR        data dir of the new application
+      AO_GLOBAL_CONFIG   the legacy configuration
+      AO_RUN_FILE        the daemon's run-file (~/.ao/running.json)
+      CLAUDE_CONFIG_DIR  home of Claude Code (~/.claude)
+      XDG_CONFIG_HOME    where the legacy configuration may be, too
+      NO_COLOR           no colours
     """
+    from pipeline.display import open_progress
     from pipeline.importing import run_import
     from pipeline.options import ImportOptions
-    from pipeline.summary import format_plan, format_report
 
     options = ImportOptions(
         root=root,
@@ -181,29 +238,21 @@ def import_command(
         dry_run=dry_run,
         readers=readers,
     )
-    if report_file is not None and not report_file.absolute().parent.is_dir():
-        raise click.BadParameter(
-            f"there is no directory {str(report_file.absolute().parent)!r}",
-            param_hint="--report",
-        )
-    if sys.stdin.isatty() and not yes and not dry_run and not _wants_import(options):
+    if report_file is not None:
+        _require_writable(report_file)
+    asks = sys.stdin is not None and sys.stdin.isatty() and not (yes or dry_run)
+    if asks and not _wants_import(options):
         return
 
-    with _progress(shows_progress, is_silent=quiet or as_json) as on_progress:
+    with open_progress(shows_progress, is_silent=quiet or as_json) as on_progress:
         report = _run(run_import(options, on_progress=on_progress))
-    if report_file is not None:
-        from pipeline.reportfile import write_report
+    try:
+        if report_file is not None:
+            from pipeline.reportfile import write_report
 
-        _run(write_report(report, report_file))
-    if as_json:
-        _print_json(report)
-    elif any(problem.kind == "nothing-to-import" for problem in report.problems):
-        for note in report.notes:
-            click.echo(note)
-    elif not quiet:
-        if report.dry_run and report.planned_projects:
-            click.echo(format_plan(report) + "\n")
-        click.echo(format_report(report, is_verbose=verbose))
+            _run(write_report(report, report_file))
+    finally:  # what was done is shown, whatever becomes of the file
+        _show_report(report, options, as_json=as_json, quiet=quiet, verbose=verbose)
     if report.has_failures:
         raise click.exceptions.Exit(STATUS_INCOMPLETE)
 
@@ -217,10 +266,22 @@ def status_command(
     """Show whether there is anything to import, and what has been.
 
     Reads only, also beside a live daemon; the session records are not read.
+
+    \b
+    Examples:
+      ao-import status
+      ao-import status --from /backup/.agent-orchestrator --json
+
+    \b
+    Exit status:
+      0    always, also for a broken store: "error" says what is wrong with it
+      2    wrong use
     """
+    from pipeline.display import show
     from pipeline.options import ImportOptions
     from pipeline.probing import probe
     from pipeline.summary import format_probe
+    from stages.text import plain
 
     options = ImportOptions(root=root, config=config, data_dir=data_dir)
     found = _run(probe(options))
@@ -228,7 +289,7 @@ def status_command(
         _print_json(
             {
                 "available": found.available,
-                "root": found.root,
+                "root": plain(found.root),
                 "projects": found.projects,
                 "imported": found.imported,
                 "pending": found.pending,
@@ -237,7 +298,8 @@ def status_command(
             }
         )
     else:
-        click.echo(format_probe(found))
+        next_command = _command_line("import", options, "--dry-run")
+        show(format_probe(found, next_command=next_command))
 
 
 @commands.command("verify")
@@ -263,11 +325,27 @@ def verify_command(
 ) -> None:
     """Check that everything has arrived, field by field and byte by byte.
 
-    Reads only. What is missing or differs in a transcript is a fault (status 1). A row
-    that is there and differs is listed as changed: the application goes on living.
+    Reads only. It plans as an import would, and compares the plan with the database and
+    the transcripts. A row that is there and differs is listed as changed, which is no
+    fault: the application goes on living. A transcript is right if it begins with what
+    its source holds.
+
+    \b
+    Examples:
+      ao-import verify
+      ao-import verify --project app --verbose
+      ao-import verify --json
+
+    \b
+    Exit status:
+      0    everything has arrived
+      1    rows or transcripts are missing or different, or it could not be checked
+      2    wrong use
+      130  interrupted
     """
+    from pipeline.display import open_progress, show
     from pipeline.options import ImportOptions
-    from pipeline.summary import format_verification
+    from pipeline.summary import format_faults, format_verification
     from pipeline.verifying import verify
 
     options = ImportOptions(
@@ -278,25 +356,71 @@ def verify_command(
         projects=projects,
         readers=readers,
     )
-    with _progress(shows_progress, is_silent=quiet or as_json) as on_progress:
+    with open_progress(shows_progress, is_silent=quiet or as_json) as on_progress:
         result = _run(verify(options, on_progress=on_progress))
     if as_json:
         _print_json(result)
     elif not quiet:
-        click.echo(format_verification(result, is_verbose=verbose))
+        next_command = _command_line("import", options)
+        show(format_verification(result, is_verbose=verbose, next_command=next_command))
+    elif result.faults:
+        click.echo(format_faults(result.faults), err=True)
     if result.faults:
         raise click.exceptions.Exit(STATUS_FAILED)
+
+
+@commands.command("start", context_settings={"allow_interspersed_args": False})
+@_STORE
+@_CLAUDE_DIR
+@click.option("--no-import", is_flag=True, help="Offer nothing.")
+@click.argument("command", nargs=-1, metavar="[-- COMMAND [ARG]...]")
+def start_command(
+    root: Path | None,
+    config: Path | None,
+    data_dir: Path | None,
+    claude_dir: Path | None,
+    no_import: bool,
+    command: tuple[str, ...],
+) -> None:
+    """Offer an import on the first start, then become COMMAND.
+
+    Where legacy projects exist and the new application has none yet, it asks on a
+    terminal and says so elsewhere. Then COMMAND takes the place of this process.
+
+    \b
+    Examples:
+      ao-import start -- ao serve
+      ao-import start --no-import -- ao serve
+    """
+    from pipeline import start
+
+    if not no_import:
+        from pipeline.options import ImportOptions
+
+        start.offer_import(
+            ImportOptions(
+                root=root, config=config, data_dir=data_dir, claude_dir=claude_dir
+            )
+        )
+    if command:
+        raise click.exceptions.Exit(start.replace_process(command))
 
 
 @commands.command("demo")
 def demo_command() -> None:
     """Import a small made-up store, to see what an import does.
 
-    It writes a legacy store into a temporary directory and imports it into another one.
+    It writes a legacy store into a new temporary directory, imports it into a database
+    there, and shows the summary and where to look. Nothing else is touched.
+
+    \b
+    Examples:
+      ao-import demo
     """
     from pipeline.demo import run_demo
+    from pipeline.display import show
 
-    click.echo(_run(run_demo()))
+    show(_run(run_demo(_program())))
 
 
 def main() -> None:
@@ -304,6 +428,10 @@ def main() -> None:
     from contextlib import suppress
 
     is_verbose = "-v" in sys.argv or "--verbose" in sys.argv
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the encoding cannot hold must not end the run.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         # Outside of its standalone mode a command's `Exit` comes back as a number.
         status = commands.main(prog_name="ao-import", standalone_mode=False)
@@ -346,6 +474,74 @@ def _say_error(error: Exception, *, is_verbose: bool) -> int:
     return STATUS_FAILED
 
 
+def _show_report(
+    report: Report,
+    options: ImportOptions,
+    *,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    from pipeline.display import show
+    from pipeline.summary import format_failures, format_plan, format_report
+
+    if as_json:
+        _print_json(report)
+    elif any(problem.kind == "nothing-to-import" for problem in report.problems):
+        for note in report.notes:
+            show(note)
+    elif quiet:
+        if failures := format_failures(report.problems):
+            click.echo(failures, err=True)
+    else:
+        if report.dry_run:
+            show(f"{format_plan(report)}\n")
+        next_command = _command_line("import" if report.dry_run else "verify", options)
+        show(format_report(report, is_verbose=verbose, next_command=next_command))
+
+
+def _command_line(command: str, options: ImportOptions, *more: str) -> str:
+    """Return how to call another command on the same places."""
+    import shlex
+
+    words = [command]
+    for name, value in (
+        ("--from", options.root),
+        ("--config", options.config),
+        ("--data-dir", options.data_dir),
+        ("--claude-dir", options.claude_dir),
+        *(("--project", project) for project in options.projects),
+    ):
+        words += [name, str(value)] if value is not None else []
+
+    return f"{_program()} {shlex.join([*words, *more])}"
+
+
+def _program() -> str:
+    """Return how the user calls us."""
+    import shlex
+    import shutil
+
+    called = sys.argv[0]
+    if Path(called).name == "__main__.py":
+        return "python -m pipeline"
+
+    return "ao-import" if shutil.which("ao-import") == called else shlex.quote(called)
+
+
+def _require_writable(file: Path) -> None:
+    """Refuse a report's place now rather than after the import."""
+    directory = file.absolute().parent
+    if not os.path.isdir(directory):
+        problem = f"there is no directory {str(directory)!r}"
+    elif not os.access(directory, os.W_OK | os.X_OK):
+        problem = f"nothing can be written in {str(directory)!r}"
+    else:
+        return
+
+    raise click.BadParameter(problem, param_hint="'--report'")
+
+
 def _run(work: Coroutine[Any, Any, T]) -> T:
     import asyncio
 
@@ -381,20 +577,5 @@ def _ask(question: str) -> bool:
 def _print_json(value: object) -> None:
     import msgspec
 
-    encoded = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    click.echo(encoded.decode())
-
-
-class _progress:
-    """Shows live progress on a terminal while an import runs."""
-
-    def __init__(self, wanted: bool | None, *, is_silent: bool) -> None:
-        self._is_wanted = (
-            wanted if wanted is not None else sys.stderr.isatty() and not is_silent
-        )
-
-    def __enter__(self) -> OnProgress | None:
-        return None
-
-    def __exit__(self, *exc: object) -> None:
-        return None
+    # Bytes, as JSON is UTF-8 whatever the encoding of the terminal.
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))

@@ -5,12 +5,17 @@ from __future__ import annotations
 __all__ = ("run_demo", "write_demo_store")
 
 import json
+import os
+import shlex
 import tempfile
 from pathlib import Path
 
-from pipeline.importing import run_import
-from pipeline.options import ImportOptions
-from pipeline.summary import format_report
+from msgspec.structs import replace
+
+from pipeline.importing import run_import_with
+from pipeline.options import ImportOptions, resolve
+from pipeline.progress import Meter
+from pipeline.summary import PROGRAM, format_report
 from stages.buckets import slug_of
 from stages.workers import Workers
 
@@ -56,24 +61,32 @@ status=working
 """
 
 
-async def run_demo() -> str:
-    """Write the store, import it, and return the summary and where to look."""
+async def run_demo(program: str = PROGRAM) -> str:
+    """Write the store, import it, and return the summary and where to look.
+
+    `program` is how the user calls us.
+    """
     async with Workers(1, "ao-import-demo") as workers:
         directory = await workers.submit(write_demo_store)
+    root = directory / "home" / ".agent-orchestrator"
     data_dir = directory / "data"
-    report = await run_import(
-        ImportOptions(
-            root=directory / "home" / ".agent-orchestrator",
-            data_dir=data_dir,
-            claude_dir=directory / "home" / ".claude" / "projects",
-        )
+    buckets = directory / "home" / ".claude" / "projects"
+    settings = resolve(
+        ImportOptions(root=root, data_dir=data_dir, claude_dir=buckets), os.environ
+    )
+    # A daemon may run: it is not the demo's database that it owns.
+    settings = replace(settings, run_file=directory / "running.json")
+    report = await run_import_with(settings, on_progress=None, meter=Meter())
+    options = shlex.join(
+        ["--from", str(root), "--data-dir", str(data_dir), "--claude-dir", str(buckets)]
     )
 
     return (
-        f"{format_report(report)}\n\n"
-        f"The legacy store: {directory / 'home' / '.agent-orchestrator'}\n"
-        f"The database:     {data_dir / 'ao.db'}\n"
-        f"The transcripts:  {directory / 'home' / '.claude' / 'projects'}"
+        f"{format_report(report, next_command=f'{program} verify {options}')}\n\n"
+        f"Legacy store:   {root}\n"
+        f"Database:       {data_dir / 'ao.db'}\n"
+        f"Transcripts:    {buckets}\n\n"
+        f"Delete after:   {directory}"
     )
 
 

@@ -20,6 +20,7 @@ from stages.errors import ImportFailed, UnsupportedBackend
 FirstBootOutcome = Literal["not-offered", "declined", "imported", "failed"]
 
 _log = logging.getLogger(__name__)
+_log.addHandler(logging.NullHandler())  # where nobody listens, no traceback is shown
 
 
 class FirstBoot(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +49,8 @@ async def first_boot(
 
     Nothing is offered where a daemon lives or the database has an unarchived project.
     A bad store is a value, never an exception; an error in `ask` itself is raised.
+
+    :raises UnsupportedBackend: asyncio does not run here.
     """
     try:
         found = await probe(options)
@@ -56,10 +59,11 @@ async def first_boot(
     except Exception as error:  # the outer edge: a start must not fail of this
         return _failed(None, error)
 
+    is_there = found.available or found.is_broken
+    if not is_there or found.daemon is not None or found.is_populated:
+        return FirstBoot(outcome="not-offered", probe=found, report=None, error=None)
     if found.error is not None:
         return FirstBoot(outcome="failed", probe=found, report=None, error=found.error)
-    if not found.available or found.daemon is not None or found.is_populated:
-        return FirstBoot(outcome="not-offered", probe=found, report=None, error=None)
     if not await ask(found):
         return FirstBoot(outcome="declined", probe=found, report=None, error=None)
 
@@ -72,7 +76,9 @@ async def first_boot(
 
 
 def _failed(found: Probe | None, error: Exception) -> FirstBoot:
+    text = str(error)
     if not isinstance(error, ImportFailed):
-        _log.exception("unexpected error in the first-boot import", exc_info=error)
+        _log.error("unexpected error in the first-boot import", exc_info=error)
+        text = f"this should not have happened: {type(error).__name__}: {error}"
 
-    return FirstBoot(outcome="failed", probe=found, report=None, error=str(error))
+    return FirstBoot(outcome="failed", probe=found, report=None, error=text)

@@ -10,12 +10,10 @@ from functools import partial
 from typing import TypeVar
 
 import aiosqlite
-import anyio
 import msgspec
 from anyio import create_task_group
 from anyio.abc import TaskGroup
 
-import stages.compare
 import stages.decode
 import stages.discover
 import stages.map
@@ -110,7 +108,7 @@ async def load_plan(settings: Settings, workers: WorkerPools) -> Plan:
     places = settings.places
     sources = await stages.discover.read_sources(places, workers.discover)
     registry = await workers.discover.submit(
-        stages.discover.load_registry, sources, places
+        stages.discover.load_registry, sources, places, workers.discover.check
     )
     for project_id in settings.projects:
         if project_id not in registry.ids:
@@ -172,6 +170,8 @@ async def compare_graph(
     on_progress: OnProgress | None,
 ) -> None:
     """Run the stages of a verification: the same plan, with a comparer at its end."""
+    import stages.compare  # an import need not wait for it to load
+
     checked: Stream[Checked] = meter.open_stream("checked", OUTCOME_BUFFER)
     steps: Steps = {"legacy": "read", "checked": "compare"}
     async with _running(steps, plan, meter, on_progress) as tasks:
@@ -210,7 +210,7 @@ def _start_planning(
             registry=plan.registry,
             projects=plan.projects,
             places=places,
-            git=stages.discover.find_git(settings.environment, places.home),
+            environment=settings.environment,
             workers=workers.discover,
         )
     )
@@ -235,35 +235,14 @@ def _start_planning(
 async def _running(
     steps: Steps, plan: Plan, meter: Meter, on_progress: OnProgress | None
 ) -> AsyncIterator[TaskGroup]:
-    """Provide the task group of the stages, with the progress reported beside them.
-
-    Of several errors the cause is raised alone: a stage that dies takes the streams of
-    its neighbours along, and they die of that.
-    """
-    try:
-        async with create_task_group() as outer:
-            if on_progress is not None:
-                total = len(plan.projects)
-                outer.start_soon(report_progress, meter, steps, total, on_progress)
-            async with create_task_group() as tasks:
-                yield tasks
-            outer.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise _cause(group) from None
-
-
-def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    causes: list[BaseException] = []
-    pending: list[BaseException] = [group]
-    while pending:
-        error = pending.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            pending += error.exceptions
-        else:
-            causes.append(error)
-
-    consequences = (anyio.BrokenResourceError, anyio.ClosedResourceError)
-    return next((e for e in causes if not isinstance(e, consequences)), causes[0])
+    """Provide the task group of the stages, with the progress reported beside them."""
+    async with create_task_group() as outer:
+        if on_progress is not None:
+            total = len(plan.projects)
+            outer.start_soon(report_progress, meter, steps, total, on_progress)
+        async with create_task_group() as tasks:
+            yield tasks
+        outer.cancel_scope.cancel()
 
 
 async def _add_all(receive: MeteredReceive[T], add: Callable[[T], None]) -> None:

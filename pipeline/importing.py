@@ -4,9 +4,9 @@ from __future__ import annotations
 
 __all__ = ("nothing_to_import", "run_import", "run_import_with")
 
-import asyncio
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 from pipeline.daemon import refuse_daemon
@@ -18,12 +18,12 @@ from pipeline.graph import (
     load_plan,
     open_workers,
 )
+from pipeline.guest import as_guest
 from pipeline.lock import only_import
 from pipeline.options import ImportOptions, Settings, resolve
 from pipeline.progress import Meter
 from pipeline.report import Report, Tally
 from stages.database import open_for_reading, open_for_writing
-from stages.errors import UnsupportedBackend
 from stages.messages import Note
 from stages.text import plain
 
@@ -41,8 +41,6 @@ async def run_import(
     :raises ImportFailed: it could not be done; its text says what, where and what to do.
         What was committed before stays, and running again continues.
     """
-    require_asyncio()
-
     return await run_import_with(
         resolve(options, os.environ), on_progress=on_progress, meter=Meter()
     )
@@ -52,6 +50,24 @@ async def run_import_with(
     settings: Settings, *, on_progress: OnProgress | None, meter: Meter
 ) -> Report:
     """Import with everything resolved; the meter keeps what was counted."""
+    return await as_guest(partial(_import, settings, on_progress, meter))
+
+
+def nothing_to_import(settings: Settings) -> Note:
+    """Return the note of a run that finds no projects."""
+    root = plain(str(settings.places.root))
+
+    return Note(
+        project_id=None,
+        kind="nothing-to-import",
+        severity="lossy",
+        text=f"No legacy AO projects found at {root}. Nothing to import.",
+    )
+
+
+async def _import(
+    settings: Settings, on_progress: OnProgress | None, meter: Meter
+) -> Report:
     tally = Tally(is_dry_run=settings.is_dry_run)
     async with open_workers(settings) as workers:
         plan = await load_plan(settings, workers)
@@ -63,7 +79,9 @@ async def run_import_with(
 
         await refuse_daemon(settings.run_file, workers.discover)
         if settings.is_dry_run:
-            async with open_for_reading(settings.data_dir) as connection:
+            async with open_for_reading(
+                settings.data_dir, workers.discover
+            ) as connection:
                 await import_graph(
                     settings,
                     plan,
@@ -81,29 +99,6 @@ async def run_import_with(
         return tally.report()
 
 
-def nothing_to_import(settings: Settings) -> Note:
-    """Return the note of a run that finds no projects."""
-    root = plain(str(settings.places.root))
-
-    return Note(
-        project_id=None,
-        kind="nothing-to-import",
-        severity="lossy",
-        text=f"No legacy AO projects found at {root}. Nothing to import.",
-    )
-
-
-def require_asyncio() -> None:
-    """Refuse any other event loop, before anything is begun.
-
-    :raises UnsupportedBackend: asyncio does not run here.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError as error:
-        raise UnsupportedBackend("another event loop") from error
-
-
 async def _write(
     settings: Settings,
     plan: Plan,
@@ -115,7 +110,7 @@ async def _write(
     async with only_import(settings.data_dir, workers.discover):
         # A daemon may have started while the registry was read.
         await refuse_daemon(settings.run_file, workers.discover)
-        async with open_for_writing(settings.data_dir) as connection:
+        async with open_for_writing(settings.data_dir, workers.discover) as connection:
             await import_graph(
                 settings,
                 plan,

@@ -13,9 +13,7 @@ import msgspec
 
 from stages.discover.registry import Places
 
-# Measured: a third reader only hands the interpreter's lock around, unless opening a
-# file takes its time.
-DEFAULT_READERS = 2
+DEFAULT_READERS = 8  # at most; how many read at once follows from what they wait for
 CONFIG_NAME = "config.yaml"
 
 
@@ -33,7 +31,7 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     claude_dir: Path | None = None  # the directory of Claude Code's transcript buckets
     projects: tuple[str, ...] = ()  # ids; none means all
     dry_run: bool = False  # plan and report, write nothing
-    readers: int = DEFAULT_READERS  # threads that read session records
+    readers: int = DEFAULT_READERS  # threads that read session records, at most
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ __all__ = ("Probe", "probe", "probe_with")
 
 import os
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import aiosqlite
@@ -13,7 +14,7 @@ import msgspec
 
 from pipeline.daemon import find_daemon
 from pipeline.graph import WorkerPools, load_plan, open_workers
-from pipeline.importing import require_asyncio
+from pipeline.guest import as_guest
 from pipeline.options import ImportOptions, Settings, resolve
 from stages.database import DATABASE_NAME, open_for_reading, write_problem
 from stages.errors import DatabaseUnusable, ImportFailed
@@ -30,6 +31,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     daemon: int | None  # the process id of a live daemon
     error: str | None  # why the store, the run-file or the database cannot be read
     is_populated: bool = False  # the database has an unarchived project
+    is_broken: bool = False  # the error is the legacy store's own
 
 
 async def probe(options: ImportOptions) -> Probe:
@@ -40,16 +42,18 @@ async def probe(options: ImportOptions) -> Probe:
 
     A broken store is no exception: `available` is false and `error` says why.
     """
-    require_asyncio()
-
     return await probe_with(resolve(options, os.environ))
 
 
 async def probe_with(settings: Settings) -> Probe:
     """Look with everything resolved."""
+    return await as_guest(partial(_probe, settings))
+
+
+async def _probe(settings: Settings) -> Probe:
     errors: list[str] = []
     daemon: int | None = None
-    is_populated = False
+    is_populated = is_broken = False
     present: frozenset[str] = frozenset()
     ids: list[str] = []
     count = 0
@@ -61,9 +65,12 @@ async def probe_with(settings: Settings) -> Probe:
         try:
             ids, count = await _read_ids(settings, workers)
         except ImportFailed as error:
+            is_broken = True
             errors.insert(0, str(error))
         try:
-            async with open_for_reading(settings.data_dir) as connection:
+            async with open_for_reading(
+                settings.data_dir, workers.discover
+            ) as connection:
                 file = settings.data_dir / DATABASE_NAME
                 present, is_populated = await _read_database(connection, file, ids)
         except ImportFailed as error:
@@ -79,6 +86,7 @@ async def probe_with(settings: Settings) -> Probe:
         daemon=daemon,
         error=errors[0] if errors else None,
         is_populated=is_populated,
+        is_broken=is_broken,
     )
 
 

@@ -13,10 +13,18 @@ __all__ = (
 
 import time
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
-from stages.messages import Checked, Note, RelocatedProject, Severity
+from stages.messages import (
+    Checked,
+    Note,
+    OrchestratorOutcome,
+    RelocatedProject,
+    Severity,
+    TranscriptOutcome,
+)
 from stages.text import plain
 
 
@@ -28,6 +36,21 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity
     source: str | None
     text: str  # without the project's id
+
+
+# The kinds of notes that say why a dry run leaves something of a project out.
+_LEFT_OUT = frozenset(
+    [
+        "invalid-project",
+        "not-importable",
+        "number-taken",
+        "path-taken",
+        "session-taken",
+        "terminal",
+        "transcript-ambiguous",
+        "transcript-failed",
+    ]
+)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -50,7 +73,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     seconds: float = 0.0
     sessions_read: int = 0
     files_skipped: int = 0
-    # In a dry run: what would be imported, and the room where the transcripts go.
+    # In a dry run: what would become of each project, and the room where the transcripts go.
     planned_projects: tuple[PlannedItem, ...] = ()
     free_bytes: int | None = None
 
@@ -59,21 +82,28 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         """Whether something that should have come could not."""
         return any(problem.severity == "failed" for problem in self.problems)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the transcripts have room where they go, as far as that is known."""
+        return self.free_bytes is None or self.transcript_bytes <= self.free_bytes
+
 
 class PlannedItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a dry run found that an import would do with one project."""
 
     id: str
-    project: str
-    orchestrator: str
-    transcript: str | None
+    project: Literal["imported", "skipped", "conflict", "invalid"]
+    orchestrator: OrchestratorOutcome
+    transcript: TranscriptOutcome | None  # None: it has none
     transcript_bytes: int
+    why: tuple[str, ...]  # something of it would be left out
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Whether everything has arrived."""
 
     projects_checked: int = 0
+    projects_invalid: int = 0  # in the registry, and never imported
     transcript_bytes: int = 0
     faults: tuple[Problem, ...] = ()
     changed: tuple[Problem, ...] = ()
@@ -92,9 +122,20 @@ class Tally:
 
     def add_invalid(self, notes: Iterable[Note]) -> None:
         """Count projects that could not even be planned, by their notes."""
-        before = len(self._notes)
-        self._notes += notes
-        self._count("projects_invalid", len(self._notes) - before)
+        for note in notes:
+            self._notes.append(note)
+            self._count("projects_invalid")
+            if self._is_dry_run:
+                self._planned.append(
+                    PlannedItem(
+                        id=note.project_id or "",
+                        project="invalid",
+                        orchestrator="not-considered",
+                        transcript=None,
+                        transcript_bytes=0,
+                        why=(note.text,),
+                    )
+                )
 
     def add_notes(self, notes: Iterable[Note]) -> None:
         """Add notes that belong to no outcome."""
@@ -120,11 +161,20 @@ class Tally:
                     orchestrator=project.orchestrator,
                     transcript=project.transcript,
                     transcript_bytes=project.transcript_bytes,
+                    why=tuple(
+                        note.text for note in project.notes if note.kind in _LEFT_OUT
+                    ),
                 )
             )
 
     def report(self, *, free_bytes: int | None = None) -> Report:
-        """Return the report, its notes in the order of the projects' ids (rule P6)."""
+        """Return the report, its notes in the order of the projects' ids (rule P6).
+
+        `free_bytes` is the room where the transcripts go, in a dry run.
+        """
+        need_bytes = self._counts.get("transcript_bytes", 0)
+        if free_bytes is not None and need_bytes > free_bytes:
+            self._notes.append(_too_little_space(need_bytes, free_bytes))
         notes = _in_order(self._notes)
 
         return Report(
@@ -158,10 +208,11 @@ class VerificationTally:
         self._faults += checked.faults
         self._changed += checked.changed
 
-    def verification(self) -> Verification:
+    def verification(self, *, projects_invalid: int) -> Verification:
         """Return the result, in the order of the projects' ids."""
         return Verification(
             projects_checked=self._checked,
+            projects_invalid=projects_invalid,
             transcript_bytes=self._bytes,
             faults=tuple(map(to_problem, _in_order(self._faults))),
             changed=tuple(map(to_problem, _in_order(self._changed))),
@@ -172,10 +223,10 @@ class VerificationTally:
 def to_problem(note: Note) -> Problem:
     """Return the note as programs read it."""
     return Problem(
-        project=note.project_id,
+        project=note.project_id and _encodable(note.project_id),
         kind=note.kind,
         severity=note.severity,
-        source=note.source,
+        source=note.source and _encodable(note.source),
         text=note.text,
     )
 
@@ -186,6 +237,21 @@ def _line(note: Note) -> str:
         if note.project_id is None
         else f"{plain(note.project_id)}: {note.text}"
     )
+
+
+def _too_little_space(need_bytes: int, free_bytes: int) -> Note:
+    return Note(
+        project_id=None,
+        kind="too-little-space",
+        severity="failed",
+        text=f"too little space: the transcripts need {need_bytes} bytes, and where they "
+        f"go {free_bytes} are free",
+    )
+
+
+def _encodable(text: str) -> str:
+    """Return the text, bytes of a file's name that are no UTF-8 as escapes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _in_order(notes: list[Note]) -> list[Note]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 __all__ = (
-    "format_bytes",
+    "PROGRAM",
+    "REMEDIES",
+    "format_failures",
+    "format_faults",
     "format_plan",
     "format_probe",
     "format_report",
@@ -12,52 +15,100 @@ __all__ = (
 
 from collections.abc import Iterable, Sequence
 
+from pipeline.display import format_bytes
 from pipeline.probing import Probe
 from pipeline.report import PlannedItem, Problem, Report, Verification
 from stages.text import plain
 
+PROGRAM = "ao-import"
+FAILED_TITLE = "Could not be brought across:"
+FAULTS_TITLE = "Missing or different:"
 PROJECTS_NAMED = 3
+NOTES_PER_KIND = 5
 LABEL_WIDTH = 16
+ID_WIDTH = 32
 
 # What to do about a failure, by the kind of its note.
-_REMEDIES = {
-    "invalid-project": "correct the entry in the registry and import again",
-    "own-file": "mend that file before the new application reads it",
-    "pointer": "restore the file that it points to, or remove the pointer",
-    "record-damaged": "restore the record from a backup and import again",
-    "record-oversized": "look what filled it; a session record has a few KiB",
-    "record-unreadable": "make it readable and import again",
+REMEDIES = {
     "directory-unreadable": "make it readable and import again",
-    "session-taken": "change one of the prefixes and import again",
-    "transcript-failed": "see to the cause and import again; the rest stays",
+    "invalid-project": "correct the entry in the configuration and import again",
+    "own-file": "mend that file; the project's settings can be changed in the new "
+    "application",
+    "pointer": "restore the file that it points to, or remove the pointer",
+    "project-missing": "import again",
+    "record-damaged": "restore the record from a backup and import again",
+    "record-oversized": "see what filled it (a record has a few KiB) and import again",
+    "record-unreadable": "make it readable and import again",
+    "session-missing": "import again; if it stays, `import --dry-run` says why",
+    "session-taken": "give one of the projects another sessionPrefix and import again",
+    "too-little-space": "make room and look again",
+    "transcript-differs": "an import replaces nothing: move the copy away and import "
+    "again",
+    "transcript-failed": "see to the cause and import again; all else stays",
+    "transcript-missing": "import again",
+    "transcript-unreadable": "make it readable and verify again",
 }
 
 
-def format_report(report: Report, *, is_verbose: bool = False) -> str:
-    """Return the summary of an import or a dry run."""
-    lines = []
-    if report.dry_run:
-        lines += ["Dry run: nothing was written. An import would come to this:", ""]
-    lines += _counts(report)
-    lines += _problems(report.problems, is_verbose=is_verbose)
+def format_report(
+    report: Report,
+    *,
+    is_verbose: bool = False,
+    next_command: str = f"{PROGRAM} verify",
+) -> str:
+    """Return the summary of an import or a dry run.
 
-    return "\n".join([*lines, *_next_step(report)])
+    `next_command` is what to run next: a verification, after a dry run the import.
+    """
+    lines = _counts(report)
+    if is_verbose:
+        lines.append(
+            f"{'Read:':<{LABEL_WIDTH}}{_many(report.sessions_read, 'session record')} and "
+            f"{_many(report.files_skipped, 'other file')} in {report.seconds:.1f} s"
+        )
+    failed, lossy = _by_severity(report.problems)
+    lines += _section(FAILED_TITLE, failed, is_verbose=True)
+    lines += _section("Notes:", lossy, is_verbose=is_verbose)
+
+    return "\n".join([*lines, *_next_step(report, next_command)])
+
+
+def format_failures(problems: Sequence[Problem]) -> str:
+    """Return what an import could not bring across, or an empty text."""
+    failed, _ = _by_severity(problems)
+
+    return "\n".join(_section(FAILED_TITLE, failed, is_verbose=True)[1:])
+
+
+def format_faults(faults: Sequence[Problem]) -> str:
+    """Return what a verification found missing or different, or an empty text."""
+    return "\n".join(_section(FAULTS_TITLE, faults, is_verbose=True)[1:])
 
 
 def format_plan(report: Report) -> str:
     """Return what a dry run found for each project, and the room that it needs."""
-    width = max((len(item.id) for item in report.planned_projects), default=0)
-    lines = [
-        f"  {item.id:<{width}}  {_plan_of(item)}" for item in report.planned_projects
+    from rich.cells import cell_len
+
+    items = report.planned_projects
+    names = [plain(item.id) for item in items]
+    width = min(max(map(cell_len, names), default=0), ID_WIDTH)
+    lines = ["Dry run: nothing was written. An import would do this:", ""]
+    lines += [
+        f"  {name}{' ' * (width - cell_len(name))}  {_plan_of(item)}"
+        for name, item in zip(names, items, strict=True)
     ]
-    if report.transcripts_relocated:
-        need = format_bytes(report.transcript_bytes)
-        lines += ["", f"The transcripts need {need}{_beside(report)}."]
+    if report.free_bytes is not None:
+        verdict = "" if report.has_room else ": TOO LITTLE SPACE"
+        lines += [
+            "",
+            f"{'Space:':<{LABEL_WIDTH}}{format_bytes(report.transcript_bytes)} needed for "
+            f"transcripts, {format_bytes(report.free_bytes)} free there{verdict}",
+        ]
 
     return "\n".join(lines)
 
 
-def format_probe(found: Probe) -> str:
+def format_probe(found: Probe, *, next_command: str) -> str:
     """Return what there is to import."""
     lines = [
         f"{'Legacy store:':<{LABEL_WIDTH}}{plain(found.root)}",
@@ -68,38 +119,57 @@ def format_probe(found: Probe) -> str:
     ]
     if found.error:
         lines.append(f"{'Error:':<{LABEL_WIDTH}}{found.error}")
+    elif found.pending and found.daemon:
+        lines += _command("Stop the daemon, then look at the plan:", next_command)
+    elif found.pending:
+        lines += _command("Look at the plan:", next_command)
 
     return "\n".join(lines)
 
 
-def format_verification(result: Verification, *, is_verbose: bool = False) -> str:
-    """Return what is missing and what has changed."""
+def format_verification(
+    result: Verification,
+    *,
+    is_verbose: bool = False,
+    next_command: str = f"{PROGRAM} import",
+) -> str:
+    """Return what is missing, what is different, and what has changed since."""
+    missing = sum(fault.kind.endswith("-missing") for fault in result.faults)
     lines = [
         f"{'Checked:':<{LABEL_WIDTH}}{_many(result.projects_checked, 'project')}, "
-        f"{format_bytes(result.transcript_bytes)} of transcripts",
-        f"{'Faults:':<{LABEL_WIDTH}}{len(result.faults)}",
+        f"{format_bytes(result.transcript_bytes)} of transcripts"
+        + _invalid_aside(result.projects_invalid),
+        f"{'Missing:':<{LABEL_WIDTH}}{missing}",
+        f"{'Different:':<{LABEL_WIDTH}}{len(result.faults) - missing}",
         f"{'Changed since:':<{LABEL_WIDTH}}{len(result.changed)}",
     ]
-    lines += _section("Faults:", result.faults, is_verbose=is_verbose)
-    lines += _section("Changed since:", result.changed, is_verbose=is_verbose)
-    lines += ["", "Import again to bring in what is missing." if result.faults else ""]
+    if is_verbose:
+        lines.append(f"{'Took:':<{LABEL_WIDTH}}{result.seconds:.1f} s")
+    lines += _section(FAULTS_TITLE, result.faults, is_verbose=True)
+    lines += _section(
+        "Changed since the import, which is no fault:",
+        result.changed,
+        is_verbose=is_verbose,
+    )
+    if missing:
+        lines += _command("Bring in what is missing:", next_command)
+    elif result.projects_checked and not result.faults:
+        lines += ["", "Everything has arrived."]
+    elif not result.faults:
+        lines += ["", "There was nothing to check."]
 
-    return "\n".join(lines).rstrip()
+    return "\n".join(lines)
 
 
-def format_bytes(size_bytes: int) -> str:
-    """Return a size as people read it, in units of 1,024."""
-    size = float(size_bytes)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-
-    return f"{size:.1f} TiB"
+def _invalid_aside(count: int) -> str:
+    """Return what a verification cannot vouch for: it plans no invalid entry."""
+    return f"; not {_many(count, 'invalid project')}" if count else ""
 
 
 def _counts(report: Report) -> list[str]:
     projects = f"{report.projects_imported} imported, {report.projects_skipped} already present"
+    if report.projects_invalid:
+        projects += f", {report.projects_invalid} invalid"
     orchestrators = (
         f"{report.orchestrators_imported} imported, {report.orchestrators_skipped} skipped, "
         f"{report.orchestrators_absent} absent"
@@ -113,8 +183,6 @@ def _counts(report: Report) -> list[str]:
         transcripts += f", {count} {word}" if count else ""
     if report.transcript_bytes:
         transcripts += f" ({format_bytes(report.transcript_bytes)})"
-    if report.projects_invalid:
-        projects += f", {report.projects_invalid} invalid"
 
     return [
         f"{'Projects:':<{LABEL_WIDTH}}{projects}",
@@ -123,34 +191,47 @@ def _counts(report: Report) -> list[str]:
     ]
 
 
-def _problems(problems: Sequence[Problem], *, is_verbose: bool) -> list[str]:
-    failed = [problem for problem in problems if problem.severity == "failed"]
-    lossy = [problem for problem in problems if problem.severity == "lossy"]
+def _by_severity(problems: Iterable[Problem]) -> tuple[list[Problem], list[Problem]]:
+    failed: list[Problem] = []
+    lossy: list[Problem] = []
+    for problem in problems:
+        (failed if problem.severity == "failed" else lossy).append(problem)
 
-    return [
-        *_section("Could not be brought across:", failed, is_verbose=is_verbose),
-        *_section("Notes:", lossy, is_verbose=is_verbose),
-    ]
+    return failed, lossy
 
 
 def _section(title: str, problems: Sequence[Problem], *, is_verbose: bool) -> list[str]:
+    """Return a line for each note; unless verbose, those that are alike are one."""
     if not problems:
         return []
 
-    return ["", title, *_items(problems, is_verbose=is_verbose)]
-
-
-def _items(problems: Iterable[Problem], *, is_verbose: bool) -> list[str]:
-    """Return a line for each note; the same note for many projects is one line."""
-    groups: dict[tuple[str, str, str | None], list[Problem]] = {}
-    for problem in problems:
-        own = problem.project if is_verbose or problem.project is None else None
-        groups.setdefault((problem.kind, problem.text, own), []).append(problem)
+    kinds: dict[str, dict[object, list[Problem]]] = {}
+    for index, problem in enumerate(problems):
+        key: object = (problem.text, problem.severity == "failed" and problem.source)
+        if problem.project is None or (is_verbose and problem.severity == "lossy"):
+            key = index
+        kinds.setdefault(problem.kind, {}).setdefault(key, []).append(problem)
 
     lines = []
-    for (kind, text, _), group in groups.items():
-        remedy = _REMEDIES.get(kind) if group[0].severity == "failed" else None
-        lines.append(f"  - {_whose(group)}{text}{f'; {remedy}' if remedy else ''}")
+    for kind, groups in kinds.items():
+        most = len(groups) if is_verbose else NOTES_PER_KIND
+        for group in list(groups.values())[:most]:
+            lines += _item(group)
+        if len(groups) > most:
+            more = _many(len(groups) - most, "more note")
+            lines.append(f"  - and {more} of the kind {kind} (-v shows all)")
+
+    return ["", title, *lines]
+
+
+def _item(group: Sequence[Problem]) -> list[str]:
+    first = group[0]
+    lines = [f"  - {_whose(group)}{first.text}"]
+    if first.severity == "failed":
+        if first.source is not None and plain(first.source) not in first.text:
+            lines.append(f"    Source: {plain(first.source)}")
+        if first.kind in REMEDIES:
+            lines.append(f"    To do:  {REMEDIES[first.kind]}")
 
     return lines
 
@@ -159,58 +240,62 @@ def _whose(group: Sequence[Problem]) -> str:
     names = [plain(problem.project) for problem in group if problem.project is not None]
     if not names:
         return ""
-    if len(names) <= PROJECTS_NAMED:
-        return f"{', '.join(names)}: "
+    if len(names) == 1:
+        return f"{names[0]}: "
 
     first = ", ".join(names[:PROJECTS_NAMED])
-    return f"{len(names)} projects ({first} …): "
+    more = len(names) - PROJECTS_NAMED
+    return f"{len(names)} projects ({first}{f' and {more} more' if more > 0 else ''}): "
 
 
-def _next_step(report: Report) -> list[str]:
-    if report.dry_run:
-        return ["", "Import without --dry-run to carry this out."]
+def _next_step(report: Report, next_command: str) -> list[str]:
+    is_something = bool(
+        report.projects_imported
+        or report.orchestrators_imported
+        or report.transcripts_relocated
+    )
+    if report.dry_run and is_something:
+        return _command("Carry this out:", next_command)
     if report.has_failures:
         return [
             "",
-            "All else is in place. Importing again is safe and brings in the rest.",
+            "All else is there. Importing again is safe and brings in the rest.",
         ]
-    if report.projects_imported or report.orchestrators_imported:
-        return [
-            "",
-            "Start the new application; `ao-import verify` checks that all is there.",
-        ]
+    if is_something:
+        return _command("Check that all is there:", next_command)
+    if report.projects_skipped:
+        return ["", "Nothing is left to import."]
 
     return []
 
 
+def _command(title: str, command: str) -> list[str]:
+    return ["", title, f"  $ {command}"]
+
+
 def _plan_of(item: PlannedItem) -> str:
-    project = {
-        "imported": "import",
-        "skipped": "is there already",
-        "conflict": "leave out: its path is another project's",
-    }[item.project]
-    parts = [project]
-    parts += {
-        "imported": ["import its orchestrator"],
-        "skipped": ["leave its orchestrator"],
-    }.get(item.orchestrator, [])
-    if item.transcript == "relocated":
-        parts.append(f"copy its transcript ({format_bytes(item.transcript_bytes)})")
-    elif item.transcript is not None:
-        parts.append(f"transcript {item.transcript}")
+    why = "; ".join(item.why)
+    if item.project in ("conflict", "invalid"):
+        return f"leave out: {why.removeprefix('not imported: ')}"
 
-    return ", ".join(parts)
-
-
-def _beside(report: Report) -> str:
-    if report.free_bytes is None:
-        return ""
-
-    free = f" and there are {format_bytes(report.free_bytes)} free"
-    return (
-        free if report.free_bytes > report.transcript_bytes else f"{free}: TOO LITTLE"
+    orchestrator = {"imported": "import", "absent": "none"}.get(
+        item.orchestrator, "leave out" if why else "there already"
     )
+    parts = [
+        "import" if item.project == "imported" else "there already",
+        f"orchestrator: {orchestrator}",
+    ]
+    if item.transcript is not None:
+        transcript = {
+            "relocated": f"copy {format_bytes(item.transcript_bytes)}",
+            "present": "there already",
+            "missing": "not found",
+            "failed": "cannot be copied",
+        }[item.transcript]
+        parts.append(f"transcript: {transcript}")
+
+    return "; ".join(parts) + (f" ({why})" if why else "")
 
 
 def _many(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

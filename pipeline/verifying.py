@@ -5,9 +5,10 @@ from __future__ import annotations
 __all__ = ("verify", "verify_with")
 
 import os
+from functools import partial
 
 from pipeline.graph import OnProgress, compare_graph, load_plan, open_workers
-from pipeline.importing import require_asyncio
+from pipeline.guest import as_guest
 from pipeline.options import ImportOptions, Settings, resolve
 from pipeline.progress import Meter
 from pipeline.report import Verification, VerificationTally
@@ -26,8 +27,6 @@ async def verify(
 
     :raises ImportFailed: the store or the database cannot be read.
     """
-    require_asyncio()
-
     return await verify_with(
         resolve(options, os.environ), on_progress=on_progress, meter=Meter()
     )
@@ -37,10 +36,16 @@ async def verify_with(
     settings: Settings, *, on_progress: OnProgress | None, meter: Meter
 ) -> Verification:
     """Compare with everything resolved; the meter keeps what was counted."""
+    return await as_guest(partial(_verify, settings, on_progress, meter))
+
+
+async def _verify(
+    settings: Settings, on_progress: OnProgress | None, meter: Meter
+) -> Verification:
     tally = VerificationTally()
     async with open_workers(settings) as workers:
         plan = await load_plan(settings, workers)
-        async with open_for_reading(settings.data_dir) as connection:
+        async with open_for_reading(settings.data_dir, workers.discover) as connection:
             await compare_graph(
                 settings,
                 plan,
@@ -51,4 +56,4 @@ async def verify_with(
                 on_progress=on_progress,
             )
 
-    return tally.verification()
+    return tally.verification(projects_invalid=len(plan.invalid))
