@@ -43,9 +43,9 @@ from stages.messages import (
 from stages.text import resembling
 from stages.workers import Workers
 
-# Measured: any buffer from 1 up costs the same, none costs twice as much.
-ENTRY_BUFFER = 16
-LEGACY_BUFFER = 16
+# So many projects go from stage to stage in one turn of the event loop.
+ENTRY_BUFFER = 64
+LEGACY_BUFFER = 64
 PLANNED_BUFFER = 64
 WRITTEN_BUFFER = 64
 OUTCOME_BUFFER = 64
@@ -63,9 +63,9 @@ Stream = tuple[MeteredSend[T], MeteredReceive[T]]
 class WorkerPools(msgspec.Struct, frozen=True, kw_only=True):
     """The threads of one run, by what they do, so that none waits for another kind."""
 
-    discover: Workers
-    decode: Workers
-    relocate: Workers
+    reading: Workers  # what computes as well as waits
+    asking: Workers  # git
+    copying: Workers
 
 
 class Plan:
@@ -91,11 +91,11 @@ class Plan:
 async def open_workers(settings: Settings) -> AsyncIterator[WorkerPools]:
     """Provide the threads of one run; none is left when this ends."""
     async with (
-        Workers(GITS, "ao-import-discover") as discover,
-        Workers(settings.readers, "ao-import-decode") as decode,
-        Workers(COPIERS, "ao-import-relocate") as relocate,
+        Workers(settings.readers, "ao-import-read", shares_processor=True) as reading,
+        Workers(GITS, "ao-import-ask") as asking,
+        Workers(COPIERS, "ao-import-copy") as copying,
     ):
-        yield WorkerPools(discover=discover, decode=decode, relocate=relocate)
+        yield WorkerPools(reading=reading, asking=asking, copying=copying)
 
 
 async def load_plan(settings: Settings, workers: WorkerPools) -> Plan:
@@ -106,9 +106,9 @@ async def load_plan(settings: Settings, workers: WorkerPools) -> Plan:
     :raises UnknownProject: one that was asked for is not there.
     """
     places = settings.places
-    sources = await stages.discover.read_sources(places, workers.discover)
-    registry = await workers.discover.submit(
-        stages.discover.load_registry, sources, places, workers.discover.check
+    sources = await stages.discover.read_sources(places, workers.reading)
+    registry = await workers.reading.submit(
+        stages.discover.load_registry, sources, places, workers.reading.check
     )
     for project_id in settings.projects:
         if project_id not in registry.ids:
@@ -153,7 +153,8 @@ async def import_graph(
                 buckets=str(settings.buckets),
                 is_dry_run=settings.is_dry_run,
                 count=meter.count_bytes,
-                workers=workers.relocate,
+                workers=workers.copying,
+                looking=workers.reading,
             )
         )
         await _add_all(outcome[1], add)
@@ -185,7 +186,7 @@ async def compare_graph(
                 file=settings.data_dir / DATABASE_NAME,
                 buckets=str(settings.buckets),
                 count=meter.count_bytes,
-                workers=workers.relocate,
+                workers=workers.copying,
             )
         )
         await _add_all(checked[1], add)
@@ -211,7 +212,8 @@ def _start_planning(
             projects=plan.projects,
             places=places,
             environment=settings.environment,
-            workers=workers.discover,
+            workers=workers.reading,
+            asking=workers.asking,
         )
     )
     tasks.start_soon(
@@ -220,7 +222,7 @@ def _start_planning(
             entry[1],
             legacy[0],
             buckets=str(settings.buckets),
-            workers=workers.decode,
+            workers=workers.reading,
         )
     )
     worktrees = str(settings.data_dir / "worktrees")

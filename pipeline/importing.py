@@ -77,10 +77,10 @@ async def _import(
             tally.add_notes([nothing_to_import(settings)])
             return tally.report()
 
-        await refuse_daemon(settings.run_file, workers.discover)
+        await refuse_daemon(settings.run_file, workers.reading)
         if settings.is_dry_run:
             async with open_for_reading(
-                settings.data_dir, workers.discover
+                settings.data_dir, workers.reading
             ) as connection:
                 await import_graph(
                     settings,
@@ -91,7 +91,7 @@ async def _import(
                     meter=meter,
                     on_progress=on_progress,
                 )
-            free_bytes = await workers.discover.submit(_free_bytes, settings.buckets)
+            free_bytes = await workers.reading.submit(_free_bytes, settings.buckets)
             return tally.report(free_bytes=free_bytes)
 
         if plan.projects:
@@ -107,10 +107,10 @@ async def _write(
     meter: Meter,
     on_progress: OnProgress | None,
 ) -> None:
-    async with only_import(settings.data_dir, workers.discover):
+    async with only_import(settings.data_dir, workers.reading):
         # A daemon may have started while the registry was read.
-        await refuse_daemon(settings.run_file, workers.discover)
-        async with open_for_writing(settings.data_dir, workers.discover) as connection:
+        await refuse_daemon(settings.run_file, workers.reading)
+        async with open_for_writing(settings.data_dir, workers.reading) as connection:
             await import_graph(
                 settings,
                 plan,

@@ -59,7 +59,7 @@ async def _probe(settings: Settings) -> Probe:
     count = 0
     async with open_workers(settings) as workers:
         try:
-            daemon = await find_daemon(settings.run_file, workers.discover)
+            daemon = await find_daemon(settings.run_file, workers.reading)
         except ImportFailed as error:
             errors.append(str(error))
         try:
@@ -69,7 +69,7 @@ async def _probe(settings: Settings) -> Probe:
             errors.insert(0, str(error))
         try:
             async with open_for_reading(
-                settings.data_dir, workers.discover
+                settings.data_dir, workers.reading
             ) as connection:
                 file = settings.data_dir / DATABASE_NAME
                 present, is_populated = await _read_database(connection, file, ids)

@@ -127,23 +127,19 @@ def _offer(options: ImportOptions) -> tuple[Report | None, str | None]:
 
 def _is_yes(question: str) -> bool:
     """Whether the answer is yes, or Enter. Ctrl-C and the end of the input are a no."""
-    click.echo(question, nl=False, err=True)
-    answer = _read_line()
+    # Under asyncio Ctrl-C cancels the task, which nobody could see while we wait here.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        click.echo(question, nl=False, err=True)
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        answer = ""
+    finally:
+        signal.signal(signal.SIGINT, before)
     if not answer.endswith("\n"):
         _say("")
 
     return answer.endswith("\n") and answer.strip().lower() in ("", "y", "yes")
-
-
-def _read_line() -> str:
-    # Under asyncio Ctrl-C cancels the task, which nobody could see while we wait here.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return sys.stdin.readline()
-    except KeyboardInterrupt:
-        return ""
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

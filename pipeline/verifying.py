@@ -45,7 +45,7 @@ async def _verify(
     tally = VerificationTally()
     async with open_workers(settings) as workers:
         plan = await load_plan(settings, workers)
-        async with open_for_reading(settings.data_dir, workers.discover) as connection:
+        async with open_for_reading(settings.data_dir, workers.reading) as connection:
             await compare_graph(
                 settings,
                 plan,

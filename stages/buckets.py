@@ -57,6 +57,9 @@ def slug_of(directory: str) -> str:
 
     The hash behind a long one is that of a new bucket; `bucket_path` finds old ones.
     """
+    if directory.isascii() and len(directory) <= SLUG_LENGTH:
+        return _OTHER_UNITS.sub("-", directory)
+
     encoded = unicodedata.normalize("NFC", directory).encode(
         "utf-16-le", "surrogatepass"
     )

@@ -48,7 +48,7 @@ def is_json_object(text: str) -> bool:
 
 def mend(text: str) -> str:
     """Return the text with U+FFFD in the place of each lone surrogate."""
-    return _SURROGATES.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def _parse_int(digits: str) -> int | float:

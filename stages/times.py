@@ -46,7 +46,8 @@ def from_epoch_seconds(seconds: float) -> datetime | None:
 
 def to_stored(time: datetime) -> str:
     """Return the text that the daemon's driver stores for this time (rule D6)."""
-    utc = time.astimezone(UTC)
-    fraction = f".{utc.microsecond:06d}".rstrip("0") if utc.microsecond else ""
+    # 2026-06-18 10:26:00.500000+00:00, the fraction only where it is not zero.
+    text = time.astimezone(UTC).isoformat(" ")
+    seconds, fraction = text[:19], text[19:-6].rstrip("0")
 
-    return f"{utc.replace(microsecond=0, tzinfo=None).isoformat(sep=' ')}{fraction} +0000 UTC"
+    return f"{seconds}{fraction} +0000 UTC"

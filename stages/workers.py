@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("Stopped", "Workers")
+__all__ = ("PATIENCE_SECONDS", "Stopped", "Workers")
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -15,6 +17,14 @@ from anyio import CancelScope
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# How often it is looked at what a thread that waits has to show for itself.
+PATIENCE_SECONDS = 0.1
+# Elapsed time for each second of computing that leaves room for one more thread. Two
+# that compute come to 2, as they hand the interpreter's lock to and fro: measured, they
+# take 2.3 times as long as one. A cold disk comes to 3, a slow network to hundreds.
+WAITS_FOR_ANOTHER = 1.5
+SHORT_SECONDS = 0.002  # what took less says nothing of what it waited for
 
 
 class Stopped(Exception):
@@ -24,15 +34,21 @@ class Stopped(Exception):
 class Workers:
     """Some threads of a run's own, none of which outlives the run.
 
+    With `shares_processor`, as many of them work at once as have to wait for the disk:
+    one that computes leaves the others at the gate.
+
     A thread cannot be cancelled, so long work calls `check` between its pieces; leaving
     the context sets the flag that this looks at and waits for the threads to end,
     without holding the event loop meanwhile.
     """
 
-    def __init__(self, count: int, name: str) -> None:
+    def __init__(
+        self, count: int, name: str, *, shares_processor: bool = False
+    ) -> None:
         self.count = count
         self.executor = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._stopping = threading.Event()
+        self._gate = _Gate(count, self._stopping) if shares_processor else None
         self._running: set[Future[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -51,6 +67,11 @@ class Workers:
                 await asyncio.wait(running)
         self.executor.shutdown()
 
+    @property
+    def parallel(self) -> int:
+        """How many of the threads can work at once now."""
+        return self._gate.limit() if self._gate else self.count
+
     def check(self) -> None:
         """Leave the thread's work if the run has ended. For use inside the thread.
 
@@ -58,16 +79,88 @@ class Workers:
         """
         if self._stopping.is_set():
             raise Stopped
+        if self._gate:
+            self._gate.keep_time()
 
     def submit(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> asyncio.Future[T]:
         """Start the function in a thread; the future belongs to the event loop."""
-        future = self.executor.submit(function, *args, **kwargs)
+        work = partial(function, *args, **kwargs)
+        future = self.executor.submit(self._gate.run if self._gate else _call, work)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
 
         return _watched(future)
+
+
+class _Pass:
+    """One thread's time beyond the gate."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self._computing_from = time.thread_time()
+        self._computing_seconds = 0.0
+
+    def keep_time(self) -> None:
+        """Note how long it computed. For inside the thread."""
+        self._computing_seconds = time.thread_time() - self._computing_from
+
+    def threads(self, least_seconds: float) -> float:
+        """How many threads could take turns at computing if all are like this one."""
+        elapsed_seconds = time.perf_counter() - self.started
+        if elapsed_seconds < least_seconds:
+            return 1.0  # too short to tell
+
+        return elapsed_seconds / max(self._computing_seconds, 1e-6) / WAITS_FOR_ANOTHER
+
+
+class _Gate:
+    """Lets as many threads work as have to wait, and keeps the others waiting here."""
+
+    def __init__(self, most: int, stopping: threading.Event) -> None:
+        self._most, self._stopping = most, stopping
+        self._condition = threading.Condition()
+        self._passes: dict[int, _Pass] = {}  # by thread
+        self._last_threads = 1.0
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Do the work when it is its turn. For inside the thread.
+
+        :raises Stopped: the run ended before that.
+        """
+        thread = threading.get_ident()
+        with self._condition:
+            while len(self._passes) >= self.limit():
+                if self._stopping.is_set():
+                    raise Stopped
+                self._condition.wait(PATIENCE_SECONDS)
+            mine = self._passes[thread] = _Pass()
+        try:
+            return work()
+        finally:
+            mine.keep_time()
+            with self._condition:
+                self._last_threads = mine.threads(SHORT_SECONDS)
+                del self._passes[thread]
+                self._condition.notify()
+
+    def keep_time(self) -> None:
+        """Note how long the calling thread computed."""
+        mine = self._passes.get(threading.get_ident())
+        if mine is not None:
+            mine.keep_time()
+
+    def limit(self) -> int:
+        """How many threads may work at once."""
+        passes = tuple(self._passes.values())
+        threads = [each.threads(PATIENCE_SECONDS) for each in passes]
+
+        return max(1, min(self._most, int(max(threads, default=self._last_threads))))
+
+
+def _call(work: Callable[[], T]) -> T:
+    return work()
 
 
 def _watched(future: Future[T]) -> asyncio.Future[T]:

@@ -254,6 +254,7 @@ class Store:
                 places=places,
                 environment=os.environ,
                 workers=workers,
+                asking=workers,
             )
 
         return registry, entries

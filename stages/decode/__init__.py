@@ -20,18 +20,13 @@ from stages.files import reason
 from stages.messages import Entry, LegacyProject, Note, Orchestrator, Severity
 from stages.streams import BatchReceiveStream, receive_batch
 from stages.text import listing, quote
-from stages.workers import Workers
+from stages.workers import PATIENCE_SECONDS, Workers
 
 # A hop to a thread costs what ten small files cost, so small projects go together, as
 # many as take about so long; and none is so long that others wait for its results.
 HOP_SECONDS = 0.03
 PROJECTS_PER_HOP = 64
 HOPS_AHEAD = 4  # for each reader, so that none idles behind a slow directory
-# A reader that mostly waits for the disk leaves room for another one. One that computes
-# does not: two would only hand the interpreter's lock to and fro (measured: 2.3 times
-# the time). What a waiting reader has to show for itself is looked at this often.
-PATIENCE_SECONDS = 0.1
-WAITS_FOR_ANOTHER = 2.0  # elapsed time for each second of computing, and reader
 
 
 async def run(
@@ -44,89 +39,49 @@ async def run(
     """Send one legacy project for each entry, in the order in which they came.
 
     `buckets` is the directory of the transcript buckets, where a record that names no
-    transcript may have one (rule T3). Of the workers, as many read at once as have to
-    wait for the disk.
+    transcript may have one (rule T3).
     """
-    hops: deque[tuple[_Hop, asyncio.Future[list[LegacyProject]]]] = deque()
-    together, readers, is_over = 1, 1, False
+    hops: deque[asyncio.Future[tuple[list[LegacyProject], float]]] = deque()
+    together, is_over = 1, False
     async with receive, send:
         while hops or not is_over:
-            if hops and hops[0][1].done():
-                hop, future = hops.popleft()
-                together = hop.projects_per_hop()
-                readers = hop.readers(workers.count)
-                for project in await future:
+            if hops and hops[0].done():
+                projects, seconds = await hops.popleft()
+                together = _projects_per_hop(seconds / len(projects))
+                for project in projects:
                     await send.send(project)
                 continue
 
-            running = [(hop, future) for hop, future in hops if not future.done()]
-            has_room = len(hops) < HOPS_AHEAD * workers.count
-            if not is_over and len(running) < readers and has_room:
+            running = [hop for hop in hops if not hop.done()]
+            # One more than can run, so that the next is there when one has ended.
+            has_room = len(running) <= workers.parallel
+            if has_room and not is_over and len(hops) < HOPS_AHEAD * workers.count:
                 entries = await receive_batch(receive, together)
                 is_over = not entries
                 if entries:
-                    hop = _Hop(entries, buckets, workers.check)
-                    hops.append((hop, workers.submit(hop.read)))
+                    hops.append(
+                        workers.submit(_read_projects, entries, buckets, workers.check)
+                    )
                 continue
 
             await asyncio.wait(
-                [future for _, future in running],
-                timeout=PATIENCE_SECONDS,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            readers = max(
-                (hop.readers(workers.count) for hop, _ in running), default=readers
+                running, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
 
 
-class _Hop:
-    """One crossing to a thread: the projects that it reads, and the time that it takes."""
+def _read_projects(
+    entries: list[Entry], buckets: str, check: Callable[[], None]
+) -> tuple[list[LegacyProject], float]:
+    """Return the projects, and the seconds that they took. Blocks."""
+    started = time.perf_counter()
+    projects = [read_project(entry, buckets, check) for entry in entries]
 
-    def __init__(
-        self, entries: list[Entry], buckets: str, check: Callable[[], None]
-    ) -> None:
-        self._entries, self._buckets, self._check = entries, buckets, check
-        self._started = time.perf_counter()
-        self._ended: float | None = None
-        self._computing_started = 0.0
-        self._computing_seconds = 0.0
+    return projects, time.perf_counter() - started
 
-    def read(self) -> list[LegacyProject]:
-        """Read all projects. For inside the thread."""
-        self._started = time.perf_counter()
-        self._computing_started = time.thread_time()
-        projects = [
-            read_project(entry, self._buckets, self._keep_time)
-            for entry in self._entries
-        ]
-        self._keep_time()
-        self._ended = time.perf_counter()
 
-        return projects
-
-    def projects_per_hop(self) -> int:
-        """How many projects like these take as long as a hop may."""
-        each_seconds = self._elapsed_seconds() / len(self._entries)
-
-        return max(1, min(PROJECTS_PER_HOP, int(HOP_SECONDS / max(each_seconds, 1e-6))))
-
-    def readers(self, most: int) -> int:
-        """How many readers can read at once without one holding up the other."""
-        elapsed_seconds = self._elapsed_seconds()
-        if self._ended is None and elapsed_seconds < PATIENCE_SECONDS / 2:
-            return 1
-
-        computing_seconds = max(self._computing_seconds, 1e-6)
-        return max(
-            1, min(most, int(elapsed_seconds / computing_seconds / WAITS_FOR_ANOTHER))
-        )
-
-    def _elapsed_seconds(self) -> float:
-        return (self._ended or time.perf_counter()) - self._started
-
-    def _keep_time(self) -> None:
-        self._check()
-        self._computing_seconds = time.thread_time() - self._computing_started
+def _projects_per_hop(each_seconds: float) -> int:
+    """How many projects take as long as a hop may."""
+    return max(1, min(PROJECTS_PER_HOP, int(HOP_SECONDS / max(each_seconds, 1e-6))))
 
 
 def read_project(

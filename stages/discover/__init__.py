@@ -45,10 +45,11 @@ async def run(
     places: Places,
     environment: Mapping[str, str],
     workers: Workers,
+    asking: Workers,
 ) -> None:
     """Send one entry for each of the projects, in their order.
 
-    `environment` is what git is looked for and run in.
+    `environment` is what git is looked for and run in, by the workers for `asking`.
     """
     async with send:
         repositories = await workers.submit(Repositories, places.home)
@@ -59,7 +60,7 @@ async def run(
                 _read_entries, some, registry, places, repositories, workers
             )
             asked = {
-                index: workers.submit(git.origin, entries[index].path, workers.check)
+                index: asking.submit(git.origin, entries[index].path, asking.check)
                 for index in in_repository
                 if git is not None
             }

@@ -10,7 +10,7 @@ from __future__ import annotations
 __all__ = ("Document", "Node", "Quoted", "YamlError", "parse_yaml")
 
 from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import yaml
 
@@ -115,21 +115,19 @@ class _Builder:
     def build(self, text: str) -> Document:
         # Not `yaml.parse`: it asks twice for each event, and that is a fourth of all.
         loader = _LOADER(text)
+        take: dict[type[yaml.Event], Callable[[Any], None]] = {
+            yaml.ScalarEvent: self.scalar,
+            yaml.MappingStartEvent: self.open_mapping,
+            yaml.SequenceStartEvent: self.open_list,
+            yaml.MappingEndEvent: self.close,
+            yaml.SequenceEndEvent: self.close,
+            yaml.AliasEvent: self.alias,
+            yaml.DocumentStartEvent: self.begin_document,
+        }
         try:
             while (event := loader.get_event()) is not None:
-                kind = type(event)
-                if kind is yaml.ScalarEvent:
-                    self.scalar(event)
-                elif kind is yaml.MappingStartEvent:
-                    self.open(event, is_mapping=True)
-                elif kind is yaml.SequenceStartEvent:
-                    self.open(event, is_mapping=False)
-                elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-                    self.close(event)
-                elif kind is yaml.AliasEvent:
-                    self.alias(event)
-                elif kind is yaml.DocumentStartEvent:
-                    self.begin_document(event)
+                if (taker := take.get(type(event))) is not None:
+                    taker(event)
         finally:
             loader.dispose()
 
@@ -142,19 +140,29 @@ class _Builder:
         self.has_document = True
 
     def scalar(self, event: yaml.ScalarEvent) -> None:
+        # Most events are these; what they do is written out here for its speed.
+        text = event.value
+        if not text.isascii():
+            text = mend(text)
         is_plain = not event.style and event.implicit[0] and not event.tag
-        text = event.value if event.value.isascii() else mend(event.value)
-        node: Node
-        if self.wants_key():
-            node = text
+        frame = self.stack[-1] if self.stack else None
+        node: Node = text
+        if frame is not None and frame.key is None and frame.items is None:
             self.take_key(text, is_plain, event)
         else:
-            node = text if is_plain else Quoted(text)
-            if is_plain and text in _NULLS:
+            if not is_plain:
+                node = Quoted(text)
+            elif text in _NULLS:
                 node = None
             self.add(node, 1, event)
         if event.anchor:
             self.anchors[event.anchor] = (node, 1)
+
+    def open_mapping(self, event: yaml.MappingStartEvent) -> None:
+        self.open(event, is_mapping=True)
+
+    def open_list(self, event: yaml.SequenceStartEvent) -> None:
+        self.open(event, is_mapping=False)
 
     def open(self, event: yaml.CollectionStartEvent, *, is_mapping: bool) -> None:
         self.check()

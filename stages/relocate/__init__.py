@@ -9,7 +9,7 @@ import os
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -55,9 +55,11 @@ class _Result(msgspec.Struct, frozen=True, kw_only=True):
 class _Copy(msgspec.Struct, frozen=True, kw_only=True):
     """A transcript that is to be copied."""
 
+    project_id: str
     uuid: str
     source: str  # the path of its bucket
     destination: str  # the name of the bucket that it goes to
+    notes: tuple[Note, ...] = ()  # given if it is copied
 
 
 async def run(
@@ -68,11 +70,13 @@ async def run(
     is_dry_run: bool,
     count: Callable[[int], None],
     workers: Workers,
+    looking: Workers,
 ) -> None:
     """Send one relocated project for each written one, once its transcript is on disk.
 
     `buckets` is the directory of all buckets; `count` gets the bytes of each piece that
-    was copied, in a thread. A dry run looks for the same and copies nothing.
+    was copied, in a thread. A dry run looks for the same and copies nothing. `workers`
+    copy; where the transcripts are is found out by those for `looking`.
 
     :raises WriteFailed: the names of new buckets could not be brought to the disk.
     """
@@ -86,31 +90,27 @@ async def run(
             project, copy = copies.popleft()
             await send.send(relocator.finished(project, await copy))
 
+    async def take(
+        projects: Sequence[WrittenProject], looks: Sequence[_Result | _Copy | None]
+    ) -> None:
+        """Copy what is to be copied, and send what came of the others."""
+        for project, look in zip(projects, looks, strict=True):
+            if isinstance(look, _Copy):
+                copies.append((project, workers.submit(relocator.copy, look)))
+                await finish(COPIES_AHEAD * workers.count)
+            elif look is not None and look.is_sought:
+                sought.append(project)
+            else:
+                await send.send(relocator.finished(project, look))
+
     async with receive, send:
         while batch := await receive_batch(receive, PROJECTS_PER_LOOK):
-            looks = await workers.submit(relocator.look, batch)
-            for project, look in zip(batch, looks, strict=True):
-                if isinstance(look, _Copy):
-                    copy = workers.submit(relocator.copy, project.id, look)
-                    copies.append((project, copy))
-                    await finish(COPIES_AHEAD * workers.count)
-                elif look is not None and look.is_sought:
-                    sought.append(project)
-                else:
-                    await send.send(relocator.finished(project, look))
+            await take(batch, await looking.submit(relocator.look, batch))
         await finish(0)
 
         if sought:
-            uuids = {
-                project.transcript.uuid for project in sought if project.transcript
-            }
-            places, unreadable = await workers.submit(
-                search, buckets, uuids, workers.check
-            )
-            for project in sought:
-                copy = workers.submit(relocator.copy_found, project, places, unreadable)
-                copies.append((project, copy))
-                await finish(COPIES_AHEAD * workers.count)
+            found = await looking.submit(relocator.seek, sought)
+            await take(tuple(sought), found)
             await finish(0)
 
         if relocator.has_copied and not is_dry_run:
@@ -183,34 +183,51 @@ class _Relocator:
         except OSError as error:
             return _not_copied(project_id, plan.uuid, source, error)
 
-        return _Copy(uuid=plan.uuid, source=source, destination=located.destination)
+        return _Copy(
+            project_id=project_id,
+            uuid=plan.uuid,
+            source=source,
+            destination=located.destination,
+        )
 
-    def copy_found(
+    def seek(self, projects: list[WrittenProject]) -> list[_Result | _Copy]:
+        """Look through all buckets for transcripts that are not in theirs (T3). Blocks."""
+        plans = [(each.id, each.transcript) for each in projects if each.transcript]
+        uuids = {plan.uuid for _, plan in plans}
+        places, unreadable = search(self._buckets, uuids, self._check)
+
+        return [
+            self._found(project_id, plan, places[plan.uuid], unreadable)
+            for project_id, plan in plans
+        ]
+
+    def _found(
         self,
-        project: WrittenProject,
-        places: dict[str, list[str]],
-        unreadable: Collection[str],
-    ) -> _Result:
-        """Bring a transcript from the only bucket that has it, if there is one (T3)."""
-        plan = project.transcript
-        assert plan is not None
-        buckets = places[plan.uuid]
-        if not buckets:
+        project_id: str,
+        plan: TranscriptPlan,
+        places: list[str],
+        unreadable: list[str],
+    ) -> _Result | _Copy:
+        """Say what is to be done with a transcript that is in these buckets."""
+        if not places:
             if unreadable:
                 problem = f"transcript {plan.uuid} was not found, but buckets could not be read: "
-                return _failed(project.id, problem + listing(sorted(unreadable)), None)
+                return _failed(project_id, problem + listing(sorted(unreadable)), None)
             return _Result(outcome="missing")
-        if len(buckets) > 1:
+        if len(places) > 1:
             text = f"transcript {plan.uuid} is in several buckets, none was taken: "
-            note = _note(project.id, "transcript-ambiguous", text + listing(buckets))
+            note = _note(project_id, "transcript-ambiguous", text + listing(places))
             return _Result(outcome="missing", notes=(note,))
 
-        source = os.path.join(self._buckets, buckets[0])
-        text = f"transcript {plan.uuid} was taken from the bucket {quote(buckets[0])}"
-        note = _note(project.id, "transcript-moved", text, source)
-        destination = locate(plan, self._buckets, self._resolve).destination
-        found = _Copy(uuid=plan.uuid, source=source, destination=destination)
-        return self.copy(project.id, found, (note,))
+        source = os.path.join(self._buckets, places[0])
+        text = f"transcript {plan.uuid} was taken from the bucket {quote(places[0])}"
+        return _Copy(
+            project_id=project_id,
+            uuid=plan.uuid,
+            source=source,
+            destination=locate(plan, self._buckets, self._resolve).destination,
+            notes=(_note(project_id, "transcript-moved", text, source),),
+        )
 
     def _is_present(self, located: Located, uuid: str) -> bool:
         """Whether the destination has it; what a killed run left there goes now."""
@@ -235,9 +252,7 @@ class _Relocator:
 
         return kind is not None
 
-    def copy(
-        self, project_id: str, copy: _Copy, notes: tuple[Note, ...] = ()
-    ) -> _Result:
+    def copy(self, copy: _Copy) -> _Result:
         """Bring a transcript from one bucket to another. Blocks."""
         try:
             with Directory.open(copy.source) as source:
@@ -249,12 +264,12 @@ class _Relocator:
         except FileExistsError:
             return _Result(outcome="present")
         except OSError as error:
-            return _not_copied(project_id, copy.uuid, copy.source, error)
+            return _not_copied(copy.project_id, copy.uuid, copy.source, error)
 
         return _Result(
             outcome="relocated",
             size_bytes=copied.size_bytes,
-            notes=notes + _left_out(project_id, copied),
+            notes=copy.notes + _left_out(copy.project_id, copied),
         )
 
     def _alone(self, destination_name: str, uuid: str) -> threading.Lock:

@@ -81,6 +81,7 @@ class Bench:
                     "places": store.places(),
                     "environment": {},
                     "workers": workers,
+                    "asking": workers,
                 }
             elif name == "decode":
                 settings = {"buckets": buckets, "workers": workers}
@@ -102,6 +103,7 @@ class Bench:
                     "is_dry_run": True,
                     "count": lambda _: None,
                     "workers": workers,
+                    "looking": workers,
                 }
             else:
                 reading = open_for_reading(store.data_dir, workers)

@@ -71,6 +71,7 @@ class Buckets:
                 is_dry_run=is_dry_run,
                 count=self.counted.append,
                 workers=workers,
+                looking=workers,
             )
 
 

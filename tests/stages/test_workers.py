@@ -6,6 +6,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+import stages.workers
 from stages.workers import Stopped, Workers
 
 
@@ -83,3 +84,63 @@ async def test_no_thread_is_left_where_the_run_is_cancelled() -> None:
 
 async def workers_started(event: threading.Event) -> None:
     await anyio.to_thread.run_sync(event.wait)
+
+
+async def test_one_that_waits_lets_another_work() -> None:
+    met = threading.Event()
+
+    async with Workers(2, "probe", shares_processor=True) as workers:
+        first = workers.submit(met.wait, 30)
+        second = workers.submit(met.set)
+        with anyio.fail_after(20):
+            await second
+
+        assert await first
+
+
+@pytest.mark.parametrize(
+    ("elapsed_seconds", "computing_seconds", "parallel"),
+    [
+        pytest.param(0.05, 0.0, 1, id="too-short-to-tell"),
+        pytest.param(1.0, 1.0, 1, id="computes"),
+        pytest.param(1.0, 0.5, 1, id="two-that-compute"),
+        pytest.param(1.0, 0.3, 2, id="waits-for-a-cold-disk"),
+        pytest.param(10.0, 0.01, 8, id="waits-for-a-network"),
+    ],
+)
+async def test_as_many_work_at_once_as_have_to_wait(
+    elapsed_seconds: float,
+    computing_seconds: float,
+    parallel: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(stages.workers, "time", clock)
+    ready, done = threading.Event(), threading.Event()
+
+    def work(check: Callable[[], None]) -> None:
+        clock.elapsed, clock.computed = elapsed_seconds, computing_seconds
+        check()
+        ready.set()
+        done.wait(30)
+
+    async with Workers(8, "probe", shares_processor=True) as workers:
+        work_done = workers.submit(work, workers.check)
+        await workers_started(ready)
+        found = workers.parallel
+        done.set()
+        await work_done
+
+    assert found == parallel
+
+
+class Clock:
+    """The two clocks that the gate looks at."""
+
+    elapsed = computed = 0.0
+
+    def perf_counter(self) -> float:
+        return self.elapsed
+
+    def thread_time(self) -> float:
+        return self.computed
