@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ("DECODE_ERRORS", "decode_object", "is_json_object", "mend")
 
-import json
 import re
 from typing import NoReturn
 
@@ -27,6 +26,8 @@ def decode_object(data: bytes | str) -> dict[str, object] | None:
         return _decoder.decode(data)
     except DECODE_ERRORS:
         pass
+
+    import json  # slow to load, and for the odd record only
 
     text = data if isinstance(data, str) else data.decode("utf-8", "replace")
     try:

@@ -6,7 +6,6 @@ __all__ = ("listing", "plain", "quote", "resembling")
 
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 LENGTH_SHOWN = 1000  # a path to a transcript fits
 NAMES_SHOWN = 20
@@ -44,6 +43,8 @@ def listing(names: Sequence[str], count: int | None = None) -> str:
 
 def resembling(word: str, known: Iterable[str], most: int = 1) -> tuple[str, ...]:
     """Return the known words that this one most resembles, nearest first."""
+    from difflib import get_close_matches  # slow to load, and for mistakes only
+
     by_lower = {candidate.lower(): candidate for candidate in known}
 
     return tuple(

@@ -25,6 +25,10 @@ NEEDS_MOUNT = pytest.mark.skipif(
 )
 NEEDS_LIMITS = pytest.mark.skipif(resource is None, reason="there are no limits here")
 NOBODY = ["setpriv", "--reuid", "65534", "--clear-groups"]
+as_another_user = pytest.mark.skipif(
+    not can(*NOBODY, sys.executable, "-c", "import pipeline.cli, aiosqlite"),
+    reason="nobody else can run the program here: not root, no setpriv, or no way in",
+)
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +209,7 @@ def open_directory() -> Iterator[Path]:
 
 
 @NEEDS_ROOT
-@pytest.mark.skipif(not can(*NOBODY, "true"), reason="setpriv is missing")
+@as_another_user
 def test_sources_that_one_may_not_read_are_named(open_directory: Path) -> None:
     scene = Scene(open_directory / "home")
     _let_nobody_in(scene)
@@ -226,7 +230,7 @@ def test_sources_that_one_may_not_read_are_named(open_directory: Path) -> None:
 
 
 @NEEDS_ROOT
-@pytest.mark.skipif(not can(*NOBODY, "true"), reason="setpriv is missing")
+@as_another_user
 @pytest.mark.parametrize("what", ["config.yaml", ".", "portfolio/preferences.json"])
 def test_a_store_that_one_may_not_read_is_no_empty_store(
     open_directory: Path, what: str
@@ -241,7 +245,7 @@ def test_a_store_that_one_may_not_read_is_no_empty_store(
 
 
 @NEEDS_ROOT
-@pytest.mark.skipif(not can(*NOBODY, "true"), reason="setpriv is missing")
+@as_another_user
 def test_a_checkout_that_one_may_not_look_into_is_named(open_directory: Path) -> None:
     """Its own file may be there: that it cannot be seen does not make it missing."""
     scene = Scene(open_directory / "home")
@@ -257,7 +261,7 @@ def test_a_checkout_that_one_may_not_look_into_is_named(open_directory: Path) ->
 
 @pytest.mark.slow
 @NEEDS_ROOT
-@pytest.mark.skipif(not can(*NOBODY, "true"), reason="setpriv is missing")
+@as_another_user
 @pytest.mark.parametrize("target", ["data", "database", "buckets", "bucket"])
 def test_targets_that_one_may_not_write_are_said(
     open_directory: Path, target: str
