@@ -179,6 +179,7 @@ def run(command: Sequence[str | os.PathLike[str]]) -> Run:
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("AO_", "CLAUDE_", "XDG_"))
+        and name != "PYTHONDONTWRITEBYTECODE"  # an installed program is compiled
     }
     environment["AO_RUN_FILE"] = os.devnull + ".json"
     done = subprocess.run(

@@ -22,6 +22,8 @@ def decode_object(data: bytes | str) -> dict[str, object] | None:
     A byte order mark is skipped. Bytes that are no UTF-8 become U+FFFD; so do lone
     surrogates, once `mend` has seen the text that holds them.
     """
+    if not data:
+        return None
     try:
         return _decoder.decode(data)
     except DECODE_ERRORS:
