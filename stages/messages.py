@@ -10,6 +10,7 @@ __all__ = (
     "Behaviour",
     "Checked",
     "Entry",
+    "IMPORTABLE_AGENTS",
     "LegacyProject",
     "Note",
     "Orchestrator",
@@ -30,6 +31,9 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
+
+# Only orchestrators of these come across; both lines call them so (rule S6).
+IMPORTABLE_AGENTS = frozenset({"claude-code", "codex", "opencode"})
 
 Severity = Literal["lossy", "failed"]
 ProjectOutcome = Literal["imported", "skipped", "conflict"]

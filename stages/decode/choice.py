@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("Choice", "IMPORTABLE_AGENTS", "Names")
+__all__ = ("Choice", "Names")
 
 import unicodedata
 
-from stages.messages import Entry, Orchestrator
+from stages.messages import IMPORTABLE_AGENTS, Entry, Orchestrator
 from stages.text import NAMES_SHOWN
 
-IMPORTABLE_AGENTS = frozenset({"claude-code", "codex", "opencode"})
 _NAMES_KEPT = 4 * NAMES_SHOWN
 
 _Order = tuple[bool, bool, float, str, str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("HARNESSES", "IMPORTABLE_HARNESSES", "map_harness")
+__all__ = ("HARNESSES", "map_harness")
 
 HARNESSES = frozenset(
     [
@@ -31,7 +31,6 @@ HARNESSES = frozenset(
         "autohand",
     ]
 )
-IMPORTABLE_HARNESSES = frozenset({"claude-code", "codex", "opencode"})
 _RENAMED = {"kimicode": "kimi"}
 
 

@@ -13,8 +13,15 @@ import re
 from typing import Literal
 
 from stages.buckets import is_uuid
-from stages.map.harness import IMPORTABLE_HARNESSES, map_harness
-from stages.messages import Entry, Note, Orchestrator, SessionRow, TranscriptPlan
+from stages.map.harness import map_harness
+from stages.messages import (
+    IMPORTABLE_AGENTS,
+    Entry,
+    Note,
+    Orchestrator,
+    SessionRow,
+    TranscriptPlan,
+)
 from stages.text import plain, quote
 from stages.times import to_stored
 
@@ -47,7 +54,7 @@ def why_not_importable(project_id: str, orchestrator: Orchestrator) -> Note | No
         )
         text = f"orchestrator is terminal (state={plain(state or '?')})"
         kind = "terminal"
-    elif map_harness(orchestrator.agent) not in IMPORTABLE_HARNESSES:
+    elif orchestrator.agent not in IMPORTABLE_AGENTS:
         text = (
             f"orchestrators of the harness {quote(orchestrator.agent)} are not imported"
         )
