@@ -10,7 +10,8 @@ __all__ = ("Finding", "SessionReader")
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -19,17 +20,20 @@ from stages.decode.record import (
     decode_orchestrator,
     decode_v1_record,
     has_role,
-    role_of,
+    probe_role,
 )
 from stages.errors import StoreUnreadable
 from stages.files import (
     CAN_OPEN_AT,
     DIRECTORY_FLAGS,
+    READ_BYTES,
+    DiskWatch,
     NotRegular,
     TooLarge,
     open_regular,
     read_all,
     read_many,
+    read_rest,
     reason,
 )
 from stages.jsontext import decode_object
@@ -41,6 +45,7 @@ RECORD_LIMIT = 16 * 1024 * 1024  # bytes
 # Measured: 64 cost 2 to 7 % warm and save three quarters cold; 256 save no more.
 FILES_AT_ONCE = 64
 
+_Files = Iterator[tuple[str, int, bytes]]  # name, descriptor, what a first read gave
 _PASSED_OVER = frozenset({errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENODEV})
 
 
@@ -113,65 +118,98 @@ class SessionReader:
             self._damaged(file, is_canonical=True)
 
     def _read(self, directory: str, *, is_v1: bool) -> None:
+        names_of, look = (_v1_names, self._look_v1) if is_v1 else (_names, self._look)
+        disk = DiskWatch()
         # A descriptor of the directory saves each `open` the walk along the path.
         at = os.open(directory, DIRECTORY_FLAGS) if CAN_OPEN_AT else None
         try:
             with os.scandir(directory if at is None else at) as entries:
-                is_record = _is_v1_record if is_v1 else _is_record
                 while some := list(islice(entries, FILES_AT_ONCE)):
                     self._check()
                     self.names_seen += len(some)
-                    names = [entry.name for entry in some if is_record(entry)]
-                    self._read_some(directory, at, names, is_v1)
+                    files = read_many(
+                        directory,
+                        at,
+                        names_of(some),
+                        partial(self._not_read, directory),
+                        # As these names or the files before them came from the disk,
+                        # so will these files.
+                        announce=disk.was_read() is not False,
+                    )
+                    try:
+                        look(directory, files)
+                    except OSError as error:
+                        problem = f"{reason(error)}; allow more open files (ulimit -n)"
+                        raise StoreUnreadable(Path(directory), problem) from error
         finally:
             if at is not None:
                 os.close(at)
 
-    def _read_some(
-        self, directory: str, at: int | None, names: list[str], is_v1: bool
-    ) -> None:
-        def failed(name: str, error: OSError) -> None:
-            if error.errno not in _PASSED_OVER:
-                self._fail(os.path.join(directory, name), error)
-
-        look = self._look_v1 if is_v1 else self._look
-        try:
-            for name, data, info in read_many(
-                directory, at, names, RECORD_LIMIT, failed
+    def _look(self, directory: str, files: _Files) -> None:
+        for name, fd, data in files:
+            # Nearly every file is a worker's and whole; the others get a second look.
+            if (
+                "-orchestrator" in name
+                or len(data) >= READ_BYTES
+                or probe_role(data) is not False
             ):
-                look(directory, name, data, info)
-        except OSError as error:
-            problem = f"{reason(error)}; allow more open files (ulimit -n)"
-            raise StoreUnreadable(Path(directory), problem) from error
+                self._look_again(directory, name, fd, data)
+            else:
+                self.sessions_read += 1
 
-    def _look(
-        self, directory: str, name: str, data: bytes, info: os.stat_result
-    ) -> None:
-        is_one, by_role = role_of(data)
-        by_name = "-orchestrator" in name and self._names.is_orchestrator(name[:-5])
-        if not is_one:
-            self._damaged(os.path.join(directory, name), is_canonical=by_name)
+    def _look_again(self, directory: str, name: str, fd: int, data: bytes) -> None:
+        whole = self._whole(directory, name, fd, data)
+        if whole is None:
             return
 
-        self.sessions_read += 1
-        if (by_role or by_name) and (record := decode_object(data)) is not None:
-            file = os.path.join(directory, name)
-            self._consider(record, file, name[:-5], info.st_mtime_ns, is_v1=False)
-
-    def _look_v1(
-        self, directory: str, name: str, data: bytes, info: os.stat_result
-    ) -> None:
-        stem = name.removesuffix(".json")
-        by_name = self._names.is_orchestrator(stem)
+        data, info = whole
+        by_name = self._names.is_orchestrator(name[:-5])
         file = os.path.join(directory, name)
-        record = decode_v1_record(data)
+        record = decode_object(data)
         if record is None:
             self._damaged(file, is_canonical=by_name)
             return
 
         self.sessions_read += 1
         if by_name or has_role(record):
-            self._consider(record, file, stem, info.st_mtime_ns, is_v1=True)
+            self._consider(record, file, name[:-5], info.st_mtime_ns, is_v1=False)
+
+    def _look_v1(self, directory: str, files: _Files) -> None:
+        for name, fd, data in files:
+            whole = self._whole(directory, name, fd, data)
+            if whole is None:
+                continue
+
+            data, info = whole
+            stem = name.removesuffix(".json")
+            by_name = self._names.is_orchestrator(stem)
+            file = os.path.join(directory, name)
+            record = decode_v1_record(data)
+            if record is None:
+                self._damaged(file, is_canonical=by_name)
+                continue
+
+            self.sessions_read += 1
+            if by_name or has_role(record):
+                self._consider(record, file, stem, info.st_mtime_ns, is_v1=True)
+
+    def _whole(
+        self, directory: str, name: str, fd: int, data: bytes
+    ) -> tuple[bytes, os.stat_result] | None:
+        """Return all of a file; None if it is empty, no regular file or unreadable."""
+        try:
+            data, info = read_rest(fd, data, RECORD_LIMIT)
+        except NotRegular:
+            return None
+        except OSError as error:
+            self._not_read(directory, name, error)
+            return None
+
+        return (data, info) if data else None
+
+    def _not_read(self, directory: str, name: str, error: OSError) -> None:
+        if error.errno not in _PASSED_OVER:
+            self._fail(os.path.join(directory, name), error)
 
     def _consider(
         self,
@@ -218,19 +256,21 @@ class SessionReader:
         self.findings[key].add(file)
 
 
-def _is_record(entry: os.DirEntry[str]) -> bool:
-    name = entry.name
-
-    return (
-        name.endswith(".json")
+def _names(entries: list[os.DirEntry[str]]) -> list[str]:
+    return [
+        name
+        for entry in entries
+        if (name := entry.name).endswith(".json")
         and name[0] != "."
         and ".corrupt-" not in name
         and _is_file(entry)
-    )
+    ]
 
 
-def _is_v1_record(entry: os.DirEntry[str]) -> bool:
-    return entry.name[0] != "." and _is_file(entry)
+def _v1_names(entries: list[os.DirEntry[str]]) -> list[str]:
+    return [
+        name for entry in entries if (name := entry.name)[0] != "." and _is_file(entry)
+    ]
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -7,7 +7,7 @@ __all__ = (
     "decode_orchestrator",
     "decode_v1_record",
     "has_role",
-    "role_of",
+    "probe_role",
 )
 
 from datetime import datetime
@@ -37,17 +37,15 @@ class _Probe(msgspec.Struct):
 _decode_probe = msgspec.json.Decoder(_Probe).decode
 
 
-def role_of(data: bytes) -> tuple[bool, bool]:
-    """Return whether a record is a JSON object, and whether it has the role.
+def probe_role(data: bytes) -> bool | None:
+    """Return whether a record has the role; None where only a second look can tell.
 
     This is what runs once for every file: all other fields are skipped unread.
     """
     try:
-        return True, _decode_probe(data).role == ORCHESTRATOR_ROLE
+        return _decode_probe(data).role == ORCHESTRATOR_ROLE
     except DECODE_ERRORS:
-        record = decode_object(data)
-
-    return record is not None, record is not None and has_role(record)
+        return None
 
 
 def decode_v1_record(data: bytes) -> dict[str, object] | None:

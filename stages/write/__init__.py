@@ -6,6 +6,7 @@ __all__ = ("run",)
 
 import sqlite3
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import aiosqlite
@@ -25,17 +26,26 @@ PROJECTS_PER_TRANSACTION = 100
 # its own, and a quarter of the run goes into them. It delays no more than the end.
 LINGER_SECONDS = 0.03
 
-_INSERT_PROJECT = """
+# Each row of `executemany` lets go of the interpreter's lock, and whoever computes takes
+# it: measured, a third of what 10,000 projects took. SQLite before 3.32 knows no more
+# than 999 parameters to a statement, and a session has 13.
+ROWS_PER_STATEMENT = 50
+
+_INSERT_PROJECTS = """
 INSERT INTO projects (id, path, repo_origin_url, display_name, registered_at, archived_at,
     config, kind)
-VALUES (?, ?, ?, ?, ?, NULL, ?, 'single_repo')
+VALUES
 """
-_INSERT_SESSION = """
+_PROJECT_VALUES = "(?, ?, ?, ?, ?, NULL, ?, 'single_repo')"
+_INSERT_SESSIONS = """
 INSERT INTO sessions (id, project_id, num, issue_id, kind, harness, activity_state,
     activity_last_at, is_terminated, branch, workspace_path, runtime_handle_id,
     agent_session_id, prompt, created_at, updated_at, display_name, first_signal_at)
-VALUES (?, ?, 0, '', 'orchestrator', ?, ?, ?, 0, ?, ?, '', ?, ?, ?, ?, ?, ?)
+VALUES
 """
+_SESSION_VALUES = (
+    "(?, ?, 0, '', 'orchestrator', ?, ?, ?, 0, ?, ?, '', ?, ?, ?, ?, ?, ?)"
+)
 
 
 async def run(
@@ -90,12 +100,23 @@ async def _decide(
 async def _insert(
     connection: aiosqlite.Connection, decider: Decider, now: datetime
 ) -> None:
-    if decider.projects:
-        rows = [_project_values(row, now) for row in decider.projects]
-        await (await connection.executemany(_INSERT_PROJECT, rows)).close()
-    if decider.sessions:
-        sessions = [_session_values(row) for row in decider.sessions]
-        await (await connection.executemany(_INSERT_SESSION, sessions)).close()
+    projects = [_project_values(row, now) for row in decider.projects]
+    sessions = [_session_values(row) for row in decider.sessions]
+    await _insert_rows(connection, _INSERT_PROJECTS, _PROJECT_VALUES, projects)
+    await _insert_rows(connection, _INSERT_SESSIONS, _SESSION_VALUES, sessions)
+
+
+async def _insert_rows(
+    connection: aiosqlite.Connection,
+    insert: str,
+    row_values: str,
+    rows: list[tuple[str | None, ...]],
+) -> None:
+    for start in range(0, len(rows), ROWS_PER_STATEMENT):
+        some = rows[start : start + ROWS_PER_STATEMENT]
+        statement = insert + ", ".join([row_values] * len(some))
+        # One crossing to the connection's thread; `execute` needs another for its cursor.
+        await connection.execute_fetchall(statement, tuple(chain.from_iterable(some)))
 
 
 def _project_values(row: ProjectRow, now: datetime) -> tuple[str | None, ...]:
@@ -111,7 +132,7 @@ def _project_values(row: ProjectRow, now: datetime) -> tuple[str | None, ...]:
     )
 
 
-def _session_values(row: SessionRow) -> tuple[str, ...]:
+def _session_values(row: SessionRow) -> tuple[str | None, ...]:
     return (
         row.id,
         row.project_id,

@@ -15,7 +15,12 @@ from typing import Self
 from msgspec.structs import replace
 
 from pipeline.daemon import find_daemon
-from stages.decode.record import decode_orchestrator, decode_v1_record, role_of
+from stages.decode.record import (
+    decode_orchestrator,
+    decode_v1_record,
+    has_role,
+    probe_role,
+)
 from stages.discover import Places, load_registry
 from stages.discover.behaviour import Defaults, read_behaviour, unknown_fields
 from stages.discover.overlays import read_overlays
@@ -197,12 +202,12 @@ class Readers:
             _check_line(note.text)
 
     def _json_record(self, data: bytes) -> None:
-        is_object, has_role = role_of(data)
+        probed = probe_role(data)
         record = decode_object(data)
 
-        assert has_role <= is_object
+        # What is passed over after the first look would be so after the second.
+        assert probed is None or (record is not None and probed == has_role(record))
         if record is not None:
-            assert is_object
             _decode(record, is_v1=False)
 
     def _v1_record(self, data: bytes) -> None:
