@@ -48,11 +48,12 @@ _LABELS: dict[StageName, str] = {
     "relocate": "Transcripts",
     "compare": "Compared",
 }
+# Not compiled here: not every run shows something, and `re` keeps what it has compiled.
 # What stands before the text of a line: blanks, a dash, a label with blanks behind it.
-_HEAD = re.compile(r"\s*(?:- )?(?:\S+(?: \S+)*\s{2,})?")
-_TITLE = re.compile(r"\S.*:")
-_COMMAND = re.compile(r" *\$ ")
-_ALARM = re.compile(r"(?:Could not be brought across|Missing or different):")
+_HEAD = r"\s*(?:- )?(?:\S+(?: \S+)*\s{2,})?"
+_TITLE = r"\S.*:"
+_COMMAND = r" *\$ "
+_ALARM = r"(?:Could not be brought across|Missing or different):"
 
 
 @contextmanager
@@ -101,9 +102,9 @@ def fit(text: str, columns: int, *, has_colours: bool = False) -> str:
     lines: list[str] = []
     for line in text.split("\n"):
         pieces = _wrap(line, columns)
-        if has_colours and _ALARM.fullmatch(line):
+        if has_colours and re.fullmatch(_ALARM, line):
             pieces = [click.style(piece, fg="red", bold=True) for piece in pieces]
-        elif has_colours and _TITLE.fullmatch(line):
+        elif has_colours and re.fullmatch(_TITLE, line):
             pieces = [click.style(piece, bold=True) for piece in pieces]
         lines += pieces
 
@@ -301,10 +302,10 @@ def _open_live(stream: TextIO) -> Live:
 def _wrap(line: str, columns: int) -> list[str]:
     from rich.cells import cell_len
 
-    if cell_len(line) <= columns or _COMMAND.match(line):
+    if cell_len(line) <= columns or re.match(_COMMAND, line):
         return [line]
 
-    found = _HEAD.match(line)
+    found = re.match(_HEAD, line)
     head = found[0] if found else ""
     hanging = cell_len(head)
     if hanging > columns // 2:

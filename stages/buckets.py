@@ -13,6 +13,7 @@ __all__ = (
 
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Callable
 
@@ -31,20 +32,32 @@ class Resolver:
     """
 
     def __init__(self) -> None:
-        self._directories: dict[str, str] = {}
+        self._directories: dict[str, tuple[str, bool]] = {}
 
     def resolve(self, path: str) -> str:
         """Return what `os.path.realpath` does for an absolute path."""
+        return self._look(path)[0]
+
+    def _look(self, path: str) -> tuple[str, bool]:
+        """Return the resolved path, and whether something can be there."""
         above, name = os.path.split(path)
         if not name or name in (os.curdir, os.pardir):
-            return os.path.realpath(path)
+            return os.path.realpath(path), True
 
         if above not in self._directories:
-            self._directories[above] = (
-                os.path.realpath(above) if above == path else self.resolve(above)
-            )
-        real = os.path.join(self._directories[above], name)
-        return os.path.realpath(real) if os.path.islink(real) else real
+            self._directories[above] = self._look(above)
+        directory, is_there = self._directories[above]
+        real = os.path.join(directory, name)
+        if not is_there:
+            return real, False
+
+        try:
+            is_link = stat.S_ISLNK(os.lstat(real).st_mode)
+        except FileNotFoundError:
+            return real, False
+        except OSError:  # as for `realpath`
+            return real, True
+        return os.path.realpath(real) if is_link else real, True
 
 
 def is_uuid(text: str) -> bool:

@@ -12,7 +12,6 @@ import msgspec
 # Bad UTF-8, lone surrogates in text, and absurd nesting are no MsgspecError.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _decoder = msgspec.json.Decoder(dict[str, object])
 
 
@@ -51,7 +50,7 @@ def is_json_object(text: str) -> bool:
 
 def mend(text: str) -> str:
     """Return the text with U+FFFD in the place of each lone surrogate."""
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+    return text if text.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def _parse_int(digits: str) -> int | float:

@@ -10,22 +10,25 @@ from collections.abc import Iterable, Sequence
 LENGTH_SHOWN = 1000  # a path to a transcript fits
 NAMES_SHOWN = 20
 
-_URL_USER = re.compile(r"(?<=://)[^/\s\"]*@")  # a password may itself hold an @
+# Not compiled here: few runs need them, and `re` keeps what it has compiled.
+_URL_USER = r"(?<=://)[^/\s\"]*@"  # a password may itself hold an @
 # Control characters, line separators, surrogates, and what turns the direction of
 # writing around: none of them may shape the line that it is quoted in.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
-)
+_UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 
 
 def plain(text: str) -> str:
     """Return the text on one line, control characters as escapes, no URL's user."""
-    return _UNPRINTABLE.sub(lambda found: _escape(found[0]), _URL_USER.sub("", text))
+    shown = re.sub(_URL_USER, "", text)
+
+    return re.sub(_UNPRINTABLE, lambda found: _escape(found[0]), shown)
 
 
 def quote(text: str) -> str:
     """Return the text in double quotes, cut, and otherwise as `plain` does."""
-    shown = _URL_USER.sub("", text)  # before it is cut: the cut may fall into a user
+    shown = re.sub(
+        _URL_USER, "", text
+    )  # before it is cut: the cut may fall into a user
     if len(shown) > LENGTH_SHOWN:
         shown = f"{shown[:LENGTH_SHOWN]}…"
 

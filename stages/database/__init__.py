@@ -16,8 +16,9 @@ __all__ = (
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import aiosqlite
@@ -76,14 +77,16 @@ _NEEDED_COLUMNS = {
 }
 _TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 _HAS_LEDGER = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'"
+_WAL = "PRAGMA journal_mode = WAL"
 _VERSION = "SELECT max(version_id) FROM goose_db_version WHERE is_applied"
-_SETTINGS = (
-    "PRAGMA synchronous = FULL",
-    "PRAGMA fullfsync = ON",  # where only F_FULLFSYNC reaches the disk; else no effect
-    "PRAGMA checkpoint_fullfsync = ON",
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA busy_timeout = 5000",
-)
+# `fullfsync`: where only F_FULLFSYNC reaches the disk; elsewhere it has no effect.
+_SETTINGS = """
+PRAGMA synchronous = FULL;
+PRAGMA fullfsync = ON;
+PRAGMA checkpoint_fullfsync = ON;
+PRAGMA foreign_keys = ON;
+"""
+_CREATE = ";\n".join(("BEGIN IMMEDIATE", *CREATE_STATEMENTS, "COMMIT"))
 
 
 class ExistingSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,9 +129,8 @@ async def open_for_writing(
     try:
         try:
             # Before anything is made: see rule D3.
-            await _retried(connection, "PRAGMA journal_mode = WAL")
-            for setting in _SETTINGS:
-                await _run(connection, setting)
+            await _retried(connection, partial(_run, connection, _WAL))
+            await _run_script(connection, _SETTINGS)
             if is_new:
                 await _create(connection)
                 await workers.submit(flush_directory, str(data_dir))
@@ -177,7 +179,7 @@ async def begin(connection: aiosqlite.Connection) -> AsyncIterator[None]:
     Only the wait for another writer can be cancelled; what was begun is brought to an
     end, as the thread of the connection would do so anyway.
     """
-    await _retried(connection, "BEGIN IMMEDIATE")
+    await _retried(connection, partial(_run, connection, "BEGIN IMMEDIATE"))
     with CancelScope(shield=True):
         try:
             yield
@@ -304,11 +306,16 @@ def _make_file(file: Path) -> None:
 
 
 async def _create(connection: aiosqlite.Connection) -> None:
-    async with begin(connection):
+    # Some forty statements: each by itself would be a crossing to the connection's
+    # thread. Cancelled here, that thread still brings it to its end before it closes.
+    try:
+        await _retried(connection, partial(_run_script, connection, _CREATE))
+    except sqlite3.Error:
+        if connection.in_transaction:
+            await _run(connection, "ROLLBACK")
         # A daemon may have been faster between the first look and this lock.
         if not await _value(connection, _TABLES):
-            for statement in CREATE_STATEMENTS:
-                await _run(connection, statement)
+            raise
 
 
 async def _connect(uri: str) -> aiosqlite.Connection:
@@ -328,19 +335,26 @@ async def _run(connection: aiosqlite.Connection, statement: str) -> None:
     await connection.execute_fetchall(statement)
 
 
+async def _run_script(connection: aiosqlite.Connection, script: str) -> None:
+    async with connection.executescript(script):
+        pass
+
+
 async def _value(connection: aiosqlite.Connection, statement: str) -> object:
     rows = await connection.execute_fetchall(statement)
 
     return next((row[0] for row in rows), None)
 
 
-async def _retried(connection: aiosqlite.Connection, statement: str) -> None:
+async def _retried(
+    connection: aiosqlite.Connection, work: Callable[[], Awaitable[None]]
+) -> None:
     """Run what needs a lock, and wait for it in pieces short enough to be cancelled."""
     deadline = anyio.current_time() + BUSY_SECONDS
     await _run(connection, "PRAGMA busy_timeout = 0")
     while True:
         try:
-            await _run(connection, statement)
+            await work()
         except sqlite3.OperationalError as error:
             is_busy = (error.sqlite_errorcode & 0xFF) == sqlite3.SQLITE_BUSY
             if not is_busy or anyio.current_time() >= deadline:

@@ -57,6 +57,7 @@ IDENTITY_FIELDS = frozenset(
         "storageKey",
     ]
 )
+_FIELDS = BEHAVIOUR_FIELDS | IDENTITY_FIELDS
 _HOMELESS_FIELDS = (  # rule B8
     "tracker",
     "scm",
@@ -111,7 +112,6 @@ def read_behaviour(
     """
     fields = Fields(mapping)
     project_agent = fields.trimmed("agent")
-    shared = _read_agent_config(fields.block("agentConfig"))
     roles = {}
     for role, inherited in (
         ("worker", defaults.worker_agent),
@@ -120,14 +120,13 @@ def read_behaviour(
         block = fields.block(role)
         middle = (project_agent, inherited) if is_inline else (inherited, project_agent)
         agent = block.trimmed("agent") or middle[0] or middle[1] or defaults.agent
-        config = _read_agent_config(block.block("agentConfig"))
-        roles[role] = msgspec.structs.replace(config, agent=agent)
+        roles[role] = _read_role(agent, block)
 
     behaviour = Behaviour(
         env=fields.text_map("env"),
         symlinks=fields.texts("symlinks"),
         post_create=fields.texts("postCreate"),
-        shared=msgspec.structs.replace(shared, agent=project_agent),
+        shared=_read_role(project_agent, fields),
         worker=roles["worker"],
         orchestrator=roles["orchestrator"],
         agent_rules=_rules(mapping, "agentRules"),
@@ -153,7 +152,7 @@ def unknown_fields(
     mapping: dict[str, Node], *, project_id: str, source: str, where: str
 ) -> list[Note]:
     """Return the one note on fields that nobody knows, if there are any (rule P3)."""
-    found = _unknown(mapping, "", BEHAVIOUR_FIELDS | IDENTITY_FIELDS)
+    found = _unknown(mapping, "", _FIELDS)
     for name, known in _BLOCKS.items():
         found += _unknown(mapping.get(name), f"{name}.", known)
     for role in _ROLES:
@@ -175,17 +174,20 @@ def unknown_fields(
 
 
 def _unknown(node: Node, prefix: str, known: frozenset[str]) -> list[str]:
-    if not isinstance(node, dict):
+    if not isinstance(node, dict) or known.issuperset(node):
         return []
 
     return [_with_resembling(prefix, key, known) for key in node if key not in known]
 
 
-def _read_agent_config(fields: Fields) -> Role:
+def _read_role(agent: str | None, fields: Fields) -> Role:
+    config = fields.block("agentConfig")
+
     return Role(
-        model=fields.trimmed("model"),
-        orchestrator_model=fields.trimmed("orchestratorModel"),
-        permissions=fields.filled("permissions"),
+        agent=agent,
+        model=config.trimmed("model"),
+        orchestrator_model=config.trimmed("orchestratorModel"),
+        permissions=config.filled("permissions"),
     )
 
 

@@ -33,15 +33,19 @@ class Fields:
     def text(self, name: str) -> str | None:
         """Return the text as typed, or None."""
         node = self.mapping.get(name)
-        if node is None or isinstance(node, str):
-            return None if node is None else str(node)
+        if node is None:
+            return None
+        if isinstance(node, str):
+            return str(node)
 
         self.wrong.append(self.prefix + name)
         return None
 
     def trimmed(self, name: str) -> str | None:
         """Return the text without blanks around it, or None if nothing is left."""
-        return (self.text(name) or "").strip() or None
+        text = self.text(name)
+
+        return None if text is None else text.strip() or None
 
     def filled(self, name: str) -> str | None:
         """Return the text as typed, or None if there is nothing but blanks."""
@@ -64,14 +68,15 @@ class Fields:
     def block(self, name: str) -> Fields:
         """Return the mapping under the name; an empty one where there is none."""
         node = self.mapping.get(name)
+        if node is None:
+            return _NO_FIELDS
         if isinstance(node, dict):
             block = Fields(node, f"{self.prefix}{name}.")
             self._blocks.append(block)
             return block
 
-        if node is not None:
-            self.wrong.append(self.prefix + name)
-        return Fields({})
+        self.wrong.append(self.prefix + name)
+        return _NO_FIELDS
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return the texts of a list; only an element of another type is left out."""
@@ -125,3 +130,6 @@ class Fields:
         return self.wrong + [
             name for block in self._blocks for name in block.all_wrong()
         ]
+
+
+_NO_FIELDS = Fields({})  # nothing in it can be wrong, so that one will do

@@ -27,6 +27,7 @@ from stages.discover.sessionplaces import (
 from stages.discover.yamltext import Node, YamlError, parse_yaml
 from stages.errors import ConfigBroken, StoreUnreadable
 from stages.files import NotRegular, opener, reason
+from stages.jsontext import mend
 from stages.messages import Note
 from stages.text import listing, plain, quote
 from stages.times import from_file_time
@@ -35,7 +36,6 @@ from stages.workers import Workers
 CONFIG_LIMIT = 64 * 1024 * 1024  # bytes
 
 _VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _REFUSED_IN_PREFIX = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 
 
@@ -233,7 +233,7 @@ def _add(
         problem = "its entry has no path"
     elif "\0" in path:
         problem = "its path holds a NUL character"
-    elif _SURROGATES.search(path):  # of a home directory, say
+    elif mend(path) != path:  # of a home directory, say
         problem = "its path is no UTF-8"
     else:
         problem = ""

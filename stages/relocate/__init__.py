@@ -231,6 +231,10 @@ class _Relocator:
 
     def _is_present(self, located: Located, uuid: str) -> bool:
         """Whether the destination has it; what a killed run left there goes now."""
+        # In a first run hardly one is there, and this is the quickest way to see that.
+        if not os.path.lexists(os.path.join(self._buckets, located.destination)):
+            return False
+
         try:
             with (
                 Directory.open(self._buckets) as buckets,

@@ -192,7 +192,7 @@ class _Copier:
             copied += size_bytes
             self._count(size_bytes)
             self._unflushed_bytes += size_bytes
-            if copied > claimed_bytes:
+            if copied >= claimed_bytes:  # whether it grew meanwhile is seen afterwards
                 return copied
             if self._unflushed_bytes >= FLUSH_BYTES:
                 flush(new)
