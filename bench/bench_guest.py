@@ -37,7 +37,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     """How a server fared."""
 
     pulse: Pulse
-    request_seconds: list[float]  # of those that were answered during the import
+    request_seconds: dict[str, list[float]]  # by path, answered during the import
 
 
 def main() -> None:
@@ -77,10 +77,13 @@ def measure(options: argparse.Namespace, directory: Path) -> Result:
 
 def _rows(what: str, runs: list[Served], *, has_limits: bool) -> list[Row]:
     stalls = [run.pulse.longest_stall_seconds * 1000 for run in runs]
-    slowest = [max(run.request_seconds) * 1000 for run in runs]
-    count = min(len(run.request_seconds) for run in runs)
-    all_seconds = [seconds for run in runs for seconds in run.request_seconds]
     imports = ", ".join(f"{run.pulse.seconds:.2f} s" for run in runs)
+    requests = [
+        _request_row(
+            what, path, [run.request_seconds[path] for run in runs], has_limits
+        )
+        for path in runs[0].request_seconds
+    ]
 
     return [
         Row(
@@ -88,36 +91,44 @@ def _rows(what: str, runs: list[Served], *, has_limits: bool) -> list[Row]:
             value=max(stalls),
             unit="ms",
             at_most=STALL_MILLISECONDS if has_limits else None,
-            remark=f"[each run: {', '.join(f'{stall:.1f}' for stall in stalls)}]",
-        ),
-        Row(
-            what=f"slowest request {what}",
-            value=max(slowest),
-            unit="ms",
-            at_most=REQUEST_MILLISECONDS if has_limits else None,
-            remark=f"[each run: {', '.join(f'{each:.1f}' for each in slowest)}; "
-            f"{count} requests or more in each, median "
-            f"{statistics.median(all_seconds) * 1000:.1f} ms"
+            remark=f"[each run: {', '.join(f'{stall:.1f}' for stall in stalls)}"
             + (f"; imports of {imports}]" if has_limits else "]"),
         ),
+        *requests,
     ]
 
 
+def _request_row(
+    what: str, path: str, runs: list[list[float]], has_limits: bool
+) -> Row:
+    slowest = [max(seconds) * 1000 for seconds in runs]
+    middle = statistics.median(seconds for run in runs for seconds in run) * 1000
+
+    return Row(
+        what=f"slowest {path} {what}",
+        value=max(slowest),
+        unit="ms",
+        at_most=REQUEST_MILLISECONDS if has_limits else None,
+        remark=f"[each run: {', '.join(f'{each:.1f}' for each in slowest)}; "
+        f"{min(map(len, runs))} requests or more in each, median {middle:.1f} ms]",
+    )
+
+
 def _serve(store: Store, *, imports: bool) -> Served:
-    taken: list[float] = []
+    paths = ["/progress"] * 19 + ["/probe"]
+    taken: dict[str, list[float]] = {path: [] for path in paths}
     with store.fresh_places() as place, _server(store, place, imports) as client:
-        paths = ["/progress"] * 19 + ["/probe" if imports else "/progress"]
         for number, path in enumerate(cycle(paths), 1):
             started = time.perf_counter()
             client.get(path).raise_for_status()
-            taken.append(time.perf_counter() - started)
+            taken[path].append(time.perf_counter() - started)
             if number % len(paths) == 0:
                 pulse = msgspec.json.decode(client.get("/pulse").content, type=Pulse)
-                if pulse.has_ended or (not imports and len(taken) >= REQUESTS):
+                if pulse.has_ended or (not imports and number >= REQUESTS):
                     break
 
-    if imports and (pulse.outcome != "imported" or len(taken) < REQUESTS):
-        sys.stderr.write(f"{len(taken)} requests: {pulse.outcome}; too few to judge\n")
+    if imports and (pulse.outcome != "imported" or number < REQUESTS):
+        sys.stderr.write(f"{number} requests: {pulse.outcome}; too few to judge\n")
 
     return Served(pulse=pulse, request_seconds=taken)
 

@@ -103,14 +103,13 @@ async def _read_database(
         return frozenset(), False
 
     try:
-        rows = await connection.execute_fetchall(
-            "SELECT id FROM projects WHERE id IN (SELECT value FROM json_each(?))",
+        [(present, is_populated)] = await connection.execute_fetchall(
+            "SELECT json_group_array(id), EXISTS"
+            " (SELECT 1 FROM projects WHERE archived_at IS NULL)"
+            " FROM projects WHERE id IN (SELECT value FROM json_each(?))",
             (msgspec.json.encode(ids).decode(),),
-        )
-        populated = await connection.execute_fetchall(
-            "SELECT 1 FROM projects WHERE archived_at IS NULL LIMIT 1"
         )
     except sqlite3.Error as error:
         raise DatabaseUnusable(file, write_problem(error)) from error
 
-    return frozenset(row[0] for row in rows), bool(list(populated))
+    return msgspec.json.decode(present, type=frozenset[str]), bool(is_populated)

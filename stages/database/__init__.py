@@ -75,10 +75,16 @@ _NEEDED_COLUMNS = {
         ]
     ),
 }
-_TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-_HAS_LEDGER = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'"
+_TABLES = """
+SELECT count(*), total(name = 'goose_db_version') FROM sqlite_master
+WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+"""
 _WAL = "PRAGMA journal_mode = WAL"
 _VERSION = "SELECT max(version_id) FROM goose_db_version WHERE is_applied"
+_COLUMNS = " UNION ALL ".join(
+    f"SELECT '{table}', json_group_array(name) FROM pragma_table_info('{table}')"
+    for table in _NEEDED_COLUMNS
+)
 # `fullfsync`: where only F_FULLFSYNC reaches the disk; elsewhere it has no effect.
 _SETTINGS = """
 PRAGMA synchronous = FULL;
@@ -258,9 +264,10 @@ def _is_there(file: Path) -> bool:
 
 async def _is_ours(connection: aiosqlite.Connection, file: Path) -> bool:
     """Whether it has tables; what has some must be a version that we can write to."""
-    if not await _value(connection, _TABLES):
+    [(tables, ledgers)] = await connection.execute_fetchall(_TABLES)
+    if not tables:
         return False
-    if not await _value(connection, _HAS_LEDGER):
+    if not ledgers:
         raise DatabaseUnusable(file, "it is a database of another application")
 
     version = await _value(connection, _VERSION)
@@ -269,9 +276,8 @@ async def _is_ours(connection: aiosqlite.Connection, file: Path) -> bool:
     if version < SCHEMA_VERSION:
         found = f"its schema is at version {version}, older than {SCHEMA_VERSION}"
         raise DatabaseUnusable(file, found)
-    for table, needed in _NEEDED_COLUMNS.items():
-        rows = await connection.execute_fetchall(f"PRAGMA table_info({table})")
-        if missing := needed - {row[1] for row in rows}:
+    for table, columns in await connection.execute_fetchall(_COLUMNS):
+        if missing := _NEEDED_COLUMNS[table] - set(msgspec.json.decode(columns)):
             names = ", ".join(sorted(missing))
             found = f"at schema version {version}, {table} lacks the columns {names}"
             raise DatabaseUnusable(file, found)
