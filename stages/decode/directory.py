@@ -164,6 +164,10 @@ class SessionReader:
 
         data, info = whole
         by_name = self._names.is_orchestrator(name[:-5])
+        if not by_name and probe_role(data) is False:
+            self.sessions_read += 1
+            return
+
         file = os.path.join(directory, name)
         record = decode_object(data)
         if record is None:

@@ -26,4 +26,5 @@ for name in HIDDEN:
         delattr(os, name)
 os.supports_dir_fd.clear()
 os.supports_fd.clear()
-sys.modules["yaml._yaml"] = None  # type: ignore[assignment]  # so that it cannot be imported
+for module in ("resource", "yaml._yaml"):  # so that they cannot be imported
+    sys.modules[module] = None  # type: ignore[assignment]

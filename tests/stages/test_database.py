@@ -9,6 +9,7 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
+import stages.database
 from stages.database import (
     DATABASE_NAME,
     ExistingSession,
@@ -230,6 +231,26 @@ async def test_transaction_that_fails_leaves_nothing(
         )
 
     assert [tuple(row) for row in rows] == [(11,)]
+
+
+async def test_database_that_another_made_meanwhile_is_used_as_it_is(
+    tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = "2026-01-01 00:00:00 +0000 UTC"
+    its_own = (
+        f"INSERT INTO projects (id, path, registered_at) VALUES ('a', '/a', '{time}')"
+    )
+    monkeypatch.setattr(
+        stages.database,
+        "_make_file",
+        lambda file: make(file.parent, *CREATE_STATEMENTS, its_own),
+    )
+
+    async with open_for_writing(tmp_path, workers) as connection:
+        assert not connection.in_transaction
+        rows = await connection.execute_fetchall("SELECT id FROM projects")
+
+    assert [tuple(row) for row in rows] == [("a",)]
 
 
 async def test_data_dir_that_cannot_be_made_is_an_error(

@@ -393,6 +393,25 @@ def test_link_to_a_record_is_read(tmp_path: Path) -> None:
     assert chosen(read(store)) == "app-orchestrator"
 
 
+@pytest.mark.parametrize("at_once", [1, 100, 65_536])
+@pytest.mark.parametrize("padding", [0, 65_536, 200_000])
+def test_record_that_comes_in_pieces_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int, padding: int
+) -> None:
+    store = Store(tmp_path / "home")
+    store.record(stem="app-1", role="worker", userPrompt="x" * padding)
+    store.record(stem="app-2", userPrompt="x" * padding)  # by its role alone
+    read_fully, sizes = os.read, iter([at_once] * 4)  # then as much as is wanted
+    monkeypatch.setattr(
+        os, "read", lambda fd, size: read_fully(fd, min(size, next(sizes, size)))
+    )
+
+    project = read(store)
+
+    assert (project.sessions_read, chosen(project)) == (2, "app-2")
+    assert notes_of(project) == []
+
+
 @pytest.mark.parametrize(
     ("name", "content", "notes"),
     [

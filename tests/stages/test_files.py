@@ -6,15 +6,21 @@ from pathlib import Path
 
 import pytest
 
+import stages.files
 from stages.files import (
     CAN_OPEN_AT,
+    DIRECTORY_FLAGS,
+    READ_BYTES,
+    DiskWatch,
     NotRegular,
     TooLarge,
     flush,
     flush_directory,
     open_regular,
     opener,
+    read_many,
     read_regular,
+    read_rest,
     reason,
 )
 from tests.conftest import IS_PLAIN
@@ -48,6 +54,57 @@ def test_file_that_claims_no_size_is_refused_by_what_it_holds() -> None:
     assert read_regular(str(endless), 1 << 24)
     with pytest.raises(TooLarge):
         read_regular(str(endless), 100)
+
+
+@pytest.mark.parametrize("announce", [True, False])
+@needs_fifo
+def test_files_are_read_and_closed_and_their_reads_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, announce: bool
+) -> None:
+    (tmp_path / "whole").write_bytes(b"content")
+    (tmp_path / "long").write_bytes(b"x" * (READ_BYTES + 1))
+    os.mkfifo(tmp_path / "fifo")
+    announced: list[int] = []
+    monkeypatch.setattr(stages.files, "_advise", lambda fd, *rest: announced.append(fd))
+    failed: list[str] = []
+    at = os.open(tmp_path, DIRECTORY_FLAGS) if CAN_OPEN_AT else None
+    found: dict[str, tuple[int, int | type[OSError]]] = {}
+    for name, fd, data in read_many(
+        str(tmp_path),
+        at,
+        ["whole", "long", "fifo", "gone"],
+        lambda name, error: failed.append(name),
+        announce=announce,
+    ):
+        try:
+            rest = len(read_rest(fd, data, 1 << 20)[0])
+        except NotRegular:
+            found[name] = (len(data), NotRegular)
+        else:
+            found[name] = (len(data), rest)
+        last = fd
+    if at is not None:
+        os.close(at)
+
+    assert found == {
+        "whole": (7, 7),
+        "long": (READ_BYTES, READ_BYTES + 1),
+        "fifo": (0, NotRegular),
+    }
+    assert failed == ["gone"]
+    assert len(announced) == (3 if announce else 0)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(last)
+
+
+def test_disk_is_watched_where_the_system_counts_its_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = DiskWatch()
+    assert disk.was_read() in (False, None)
+
+    monkeypatch.setattr(stages.files, "_RUSAGE_THREAD", None)
+    assert DiskWatch().was_read() is None
 
 
 @needs_fifo
