@@ -9,9 +9,9 @@ from __future__ import annotations
 __all__ = (
     "CAN_OPEN_AT",
     "DIRECTORY_FLAGS",
-    "READ_BYTES",
     "DiskWatch",
     "NotRegular",
+    "READ_BYTES",
     "TooLarge",
     "flush",
     "flush_directory",

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 __all__ = ("read_project", "run")
 
-import asyncio
 import os
 import stat
-import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from anyio.abc import ObjectSendStream
 from msgspec.structs import replace
@@ -17,16 +14,11 @@ from msgspec.structs import replace
 from stages.buckets import bucket_of, newest_uuid
 from stages.decode.directory import Finding, SessionReader
 from stages.files import reason
+from stages.hops import run_in_hops
 from stages.messages import Entry, LegacyProject, Note, Orchestrator, Severity
 from stages.streams import BatchReceiveStream, receive_batch
 from stages.text import listing, quote
-from stages.workers import PATIENCE_SECONDS, Workers
-
-# A hop to a thread costs what ten small files cost, so small projects go together, as
-# many as take about so long; and none is so long that others wait for its results.
-HOP_SECONDS = 0.03
-PROJECTS_PER_HOP = 64
-HOPS_AHEAD = 4  # for each reader, so that none idles behind a slow directory
+from stages.workers import Workers
 
 
 async def run(
@@ -41,47 +33,19 @@ async def run(
     `buckets` is the directory of the transcript buckets, where a record that names no
     transcript may have one (rule T3).
     """
-    hops: deque[asyncio.Future[tuple[list[LegacyProject], float]]] = deque()
-    together, is_over = 1, False
+
+    async def take(most: int) -> list[Entry]:
+        return await receive_batch(receive, most)
+
+    def read(entries: Sequence[Entry]) -> list[LegacyProject]:
+        return [read_project(entry, buckets, workers.check) for entry in entries]
+
+    async def give(projects: list[LegacyProject]) -> None:
+        for project in projects:
+            await send.send(project)
+
     async with receive, send:
-        while hops or not is_over:
-            if hops and hops[0].done():
-                projects, seconds = await hops.popleft()
-                together = _projects_per_hop(seconds / len(projects))
-                for project in projects:
-                    await send.send(project)
-                continue
-
-            running = [hop for hop in hops if not hop.done()]
-            # One more than can run, so that the next is there when one has ended.
-            has_room = len(running) <= workers.parallel
-            if has_room and not is_over and len(hops) < HOPS_AHEAD * workers.count:
-                entries = await receive_batch(receive, together)
-                is_over = not entries
-                if entries:
-                    hops.append(
-                        workers.submit(_read_projects, entries, buckets, workers.check)
-                    )
-                continue
-
-            await asyncio.wait(
-                running, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-
-
-def _read_projects(
-    entries: list[Entry], buckets: str, check: Callable[[], None]
-) -> tuple[list[LegacyProject], float]:
-    """Return the projects, and the seconds that they took. Blocks."""
-    started = time.perf_counter()
-    projects = [read_project(entry, buckets, check) for entry in entries]
-
-    return projects, time.perf_counter() - started
-
-
-def _projects_per_hop(each_seconds: float) -> int:
-    """How many projects take as long as a hop may."""
-    return max(1, min(PROJECTS_PER_HOP, int(HOP_SECONDS / max(each_seconds, 1e-6))))
+        await run_in_hops(take, read, give, workers)
 
 
 def read_project(

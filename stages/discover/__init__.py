@@ -13,6 +13,7 @@ __all__ = (
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from anyio.abc import ObjectSendStream
 from msgspec.structs import replace
@@ -29,12 +30,11 @@ from stages.discover.registry import (
     read_sources,
 )
 from stages.discover.yamltext import Node
+from stages.hops import run_in_hops
 from stages.messages import Behaviour, Entry, Note
 from stages.text import plain, quote
 from stages.times import from_epoch_seconds
 from stages.workers import Workers
-
-PROJECTS_PER_HOP = 64
 
 
 async def run(
@@ -51,24 +51,36 @@ async def run(
 
     `environment` is what git is looked for and run in, by the workers for `asking`.
     """
+    remaining = iter(projects)
+
+    async def take(most: int) -> list[RegisteredProject]:
+        return list(islice(remaining, most))
+
     async with send:
         repositories = await workers.submit(Repositories, places.home)
         git = await workers.submit(find_git, environment, places.home)
-        for start in range(0, len(projects), PROJECTS_PER_HOP):
-            some = projects[start : start + PROJECTS_PER_HOP]
-            entries, in_repository = await workers.submit(
-                _read_entries, some, registry, places, repositories, workers
-            )
+
+        def read(some: Sequence[RegisteredProject]) -> list[tuple[Entry, bool]]:
+            found = []
+            for project in some:
+                workers.check()
+                entry = _read_entry(project, registry, places)
+                found.append((entry, repositories.has(project.path)))
+            return found
+
+        async def give(some: list[tuple[Entry, bool]]) -> None:
             asked = {
-                index: asking.submit(git.origin, entries[index].path, asking.check)
-                for index in in_repository
-                if git is not None
+                entry.id: asking.submit(git.origin, entry.path, asking.check)
+                for entry, is_repository in some
+                if is_repository and git is not None
             }
             origins = dict(
                 zip(asked, await asyncio.gather(*asked.values()), strict=True)
             )
-            for index, entry in enumerate(entries):
-                await send.send(_with_origin(entry, origins.get(index, "")))
+            for entry, _ in some:
+                await send.send(_with_origin(entry, origins.get(entry.id, "")))
+
+        await run_in_hops(take, read, give, workers)
 
 
 def _with_origin(entry: Entry, origin: str | None) -> Entry:
@@ -84,24 +96,6 @@ def _with_origin(entry: Entry, origin: str | None) -> Entry:
         return replace(entry, notes=(*entry.notes, note))
 
     return replace(entry, origin_url=origin) if origin else entry
-
-
-def _read_entries(
-    projects: Sequence[RegisteredProject],
-    registry: Registry,
-    places: Places,
-    repositories: Repositories,
-    workers: Workers,
-) -> tuple[list[Entry], list[int]]:
-    """Return the entries, and the places in the list of those that git is asked about."""
-    entries, in_repository = [], []
-    for index, project in enumerate(projects):
-        workers.check()
-        entries.append(_read_entry(project, registry, places))
-        if repositories.has(project.path):
-            in_repository.append(index)
-
-    return entries, in_repository
 
 
 def _read_entry(

@@ -184,6 +184,35 @@ def test_an_import_that_fails_is_one_message_and_the_command_runs(store: Store) 
     assert failure.count("\n") == 1
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a script that stands in for git")
+def test_ctrl_c_during_the_import_is_one_message_and_the_command_runs(
+    store: Store,
+) -> None:
+    (store.home / "repos" / "app" / ".git").mkdir(parents=True)
+    programs = store.home / "programs"
+    programs.mkdir()
+    git = programs / "git"  # the import waits for it
+    git.write_text("#!/bin/sh\necho asked >/dev/tty\nexec sleep 60\n")
+    git.chmod(0o755)
+    path = os.pathsep.join((str(programs), os.environ["PATH"]))
+
+    status, seen = on_terminal(
+        store.home,
+        "start",
+        *GREET,
+        answers=[(QUESTION, "y\n"), ("asked", "\x03")],
+        env={"PATH": path},
+    )
+
+    assert status == 0
+    assert "Import failed: it was interrupted; importing later continues." in seen
+    assert "Traceback" not in seen
+    assert seen.endswith(GREETING)
+    assert store.rows("SELECT id FROM projects") == []
+    assert ao_import(store.home, "import", "--yes").status == 0
+    assert store.rows("SELECT id FROM projects") == [("app",)]
+
+
 def test_where_nobody_reads_the_offer_the_command_runs(store: Store) -> None:
     reader, writer = os.pipe()
     os.close(reader)
