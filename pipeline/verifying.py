@@ -56,4 +56,6 @@ async def _verify(
                 on_progress=on_progress,
             )
 
-    return tally.verification(projects_invalid=len(plan.invalid))
+        return await workers.reading.submit(
+            tally.verification, projects_invalid=len(plan.invalid)
+        )
