@@ -8,6 +8,7 @@ __all__ = (
     "bucket_path",
     "is_uuid",
     "newest_uuid",
+    "real_path",
     "slug_of",
 )
 
@@ -18,6 +19,8 @@ import unicodedata
 from collections.abc import Callable
 
 SLUG_LENGTH = 200  # in UTF-16 units, past which a hash takes the place of the rest
+LONGEST_PATH = 32_768  # characters; no system has longer ones
+DEEPEST_KEPT = 100  # directories, of which what was found is kept
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -35,14 +38,17 @@ class Resolver:
         self._directories: dict[str, tuple[str, bool]] = {}
 
     def resolve(self, path: str) -> str:
-        """Return what `os.path.realpath` does for an absolute path."""
+        """Return what `real_path` does for an absolute path."""
+        if path.count(os.sep) > DEEPEST_KEPT:
+            return real_path(path)
+
         return self._look(path)[0]
 
     def _look(self, path: str) -> tuple[str, bool]:
         """Return the resolved path, and whether something can be there."""
         above, name = os.path.split(path)
         if not name or name in (os.curdir, os.pardir):
-            return os.path.realpath(path), True
+            return real_path(path), True
 
         if above not in self._directories:
             self._directories[above] = self._look(above)
@@ -57,7 +63,19 @@ class Resolver:
             return real, False
         except OSError:  # as for `realpath`
             return real, True
-        return os.path.realpath(real) if is_link else real, True
+        return real_path(real) if is_link else real, True
+
+
+def real_path(path: str) -> str:
+    """Return what `os.path.realpath` does, soon also for what no system could open.
+
+    That takes the square of the length: for the longest path that a record can name, it
+    would be hours.
+    """
+    if len(path) > LONGEST_PATH:
+        return os.path.normpath(path)
+
+    return os.path.realpath(path)
 
 
 def is_uuid(text: str) -> bool:
@@ -112,7 +130,7 @@ def bucket_of(
     buckets: str,
     directory: str,
     holding: str = "",
-    resolve: Callable[[str], str] = os.path.realpath,
+    resolve: Callable[[str], str] = real_path,
 ) -> str | None:
     """Return the bucket's path for a directory as recorded; None if not absolute."""
     if not os.path.isabs(directory) or "\0" in directory:

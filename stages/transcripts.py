@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 
 import msgspec
 
-from stages.buckets import bucket_of, bucket_path
+from stages.buckets import bucket_of, bucket_path, real_path
 from stages.files import reason
 from stages.messages import TranscriptPlan
 
@@ -24,7 +24,7 @@ class Located(msgspec.Struct, frozen=True, kw_only=True):
 def locate(
     plan: TranscriptPlan,
     buckets: str,
-    resolve: Callable[[str], str] = os.path.realpath,
+    resolve: Callable[[str], str] = real_path,
 ) -> Located:
     """Return both buckets of a plan that names a transcript (rule T1)."""
     file = f"{plan.uuid}.jsonl"

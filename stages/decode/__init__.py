@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from anyio.abc import ObjectSendStream
 from msgspec.structs import replace
 
-from stages.buckets import bucket_of, newest_uuid
+from stages.buckets import bucket_of, newest_uuid, real_path
 from stages.decode.directory import Finding, SessionReader
 from stages.files import reason
 from stages.hops import run_in_hops
@@ -111,7 +111,7 @@ def _with_transcript(
 
 
 def _is_same(directory: str, other: str) -> bool:
-    return os.path.realpath(directory) == os.path.realpath(other)
+    return real_path(directory) == real_path(other)
 
 
 def _is_directory(path: str, entry: Entry, notes: list[Note]) -> bool:

@@ -115,6 +115,22 @@ def test_names_that_lead_out_lead_nowhere(
         )
 
 
+@pytest.mark.parametrize("depth", [1_500, 1_000_000])
+@pytest.mark.parametrize("uuid", ["", UUID])
+def test_worktree_deeper_than_all_reason_costs_its_transcript_alone(
+    scene: Scene, depth: int, uuid: str
+) -> None:
+    scene.configure({"app": {"path": "/repos/app"}, "other": {"path": "/repos/other"}})
+    scene.record(
+        "app", "app-orchestrator", worktree="/d" * depth, claudeSessionUuid=uuid
+    )
+    scene.record("other", "other-orchestrator")
+    run = run_safely(scene)
+
+    assert run.status == 0
+    assert len(scene.rows("SELECT id FROM sessions")) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not CAN_LINK, reason="there are no links here")
 @pytest.mark.parametrize(

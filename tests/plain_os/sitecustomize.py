@@ -11,6 +11,11 @@ __all__ = ("HIDDEN",)
 import os
 import sys
 
+try:
+    import resource
+except ImportError:
+    resource = None  # type: ignore[assignment]
+
 HIDDEN = (
     "O_DIRECTORY",
     "O_NOFOLLOW",
@@ -26,5 +31,6 @@ for name in HIDDEN:
         delattr(os, name)
 os.supports_dir_fd.clear()
 os.supports_fd.clear()
-for module in ("resource", "yaml._yaml"):  # so that they cannot be imported
-    sys.modules[module] = None  # type: ignore[assignment]
+sys.modules["yaml._yaml"] = None  # type: ignore[assignment]  # so that it cannot be imported
+if resource is not None and hasattr(resource, "RUSAGE_THREAD"):
+    del resource.RUSAGE_THREAD

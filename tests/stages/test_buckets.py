@@ -3,6 +3,7 @@ from __future__ import annotations
 import ctypes
 import os
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.buckets import (
+    LONGEST_PATH,
     SLUG_LENGTH,
+    Resolver,
     bucket_of,
     bucket_path,
     is_uuid,
     newest_uuid,
+    real_path,
     slug_of,
 )
 from tests.support import OTHER_UUID, UUID
@@ -81,6 +85,46 @@ def test_slug_of_any_text_agrees_with_the_rule_in_other_words(directory: str) ->
 )
 def test_only_the_usual_form_is_a_uuid(text: str, expected: bool) -> None:
     assert is_uuid(text) is expected
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "real/app",
+        "real/gone/app/app",
+        "gone/../link/app",
+        "link/app",
+        "link/./app/..",
+        "to-file/app",
+        "loop/app",
+        "d/" * 300 + "app",
+        "",
+    ],
+)
+def test_paths_are_resolved_as_one_by_one(tmp_path: Path, path: str) -> None:
+    (tmp_path / "real" / "app").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real", target_is_directory=True)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    (tmp_path / "to-file").symlink_to("file")
+    resolver = Resolver()
+
+    for tried in (path, f"{path}/more", path):
+        whole = os.path.join(str(tmp_path), tried)
+        assert resolver.resolve(whole) == os.path.realpath(whole)
+
+
+@pytest.mark.parametrize("resolve", [real_path, Resolver().resolve])
+def test_path_longer_than_any_system_has_is_not_looked_for(
+    resolve: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lstat(path: str) -> os.stat_result:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    path = f"{os.sep}d" * (LONGEST_PATH + 1)
+
+    assert resolve(f"{path}{os.sep}.") == path
 
 
 def test_worktree_that_is_not_absolute_has_no_bucket(tmp_path: Path) -> None:
