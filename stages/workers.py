@@ -7,6 +7,7 @@ __all__ = ("PATIENCE_SECONDS", "Stopped", "Workers")
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -53,7 +54,7 @@ class Workers:
         self.executor = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._stopping = threading.Event()
         self._yielded_at = 0.0
-        self._gate = _Gate(count, self._stopping) if shares_processor else None
+        self._gate = _Gate(count, self._start) if shares_processor else None
         self._running: set[Future[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -66,6 +67,8 @@ class Workers:
         exc_tb: TracebackType | None,
     ) -> None:
         self._stopping.set()
+        if self._gate:
+            self._gate.close()
         self.executor.shutdown(wait=False, cancel_futures=True)
         with CancelScope(shield=True):
             while running := [_watched(f) for f in tuple(self._running)]:
@@ -97,7 +100,11 @@ class Workers:
     ) -> asyncio.Future[T]:
         """Start the function in a thread; the future belongs to the event loop."""
         work = partial(function, *args, **kwargs)
-        future = self.executor.submit(self._gate.run if self._gate else _call, work)
+
+        return self._gate.enter(work) if self._gate else self._start(work)
+
+    def _start(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        future = self.executor.submit(work)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
 
@@ -126,40 +133,36 @@ class _Pass:
 
 
 class _Gate:
-    """Lets as many threads work as have to wait, and keeps the others waiting here."""
+    """Lets as much work be done at once as has to wait; the rest waits without threads.
 
-    def __init__(self, most: int, stopping: threading.Event) -> None:
-        self._most, self._stopping = most, stopping
-        self._condition = threading.Condition()
+    All of it is for the event loop's thread, but for what says otherwise.
+    """
+
+    def __init__(
+        self, most: int, start: Callable[[Callable[[], Any]], asyncio.Future[Any]]
+    ) -> None:
+        self._most, self._start = most, start
+        self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+        self._inside = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._passes: dict[int, _Pass] = {}  # by thread
         self._last_threads = 1.0
 
-    def run(self, work: Callable[[], T]) -> T:
-        """Do the work when it is its turn. For inside the thread.
+    def enter(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Start the work when it is its turn."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_look_at_error)
+        self._waiting.append((work, future))
+        self._admit()
 
-        :raises Stopped: the run ended before that.
-        """
-        thread = threading.get_ident()
-        with self._condition:
-            while len(self._passes) >= self.limit():
-                if self._stopping.is_set():
-                    raise Stopped
-                self._condition.wait(PATIENCE_SECONDS)
-            mine = self._passes[thread] = _Pass()
-        try:
-            return work()
-        finally:
-            mine.keep_time()
-            with self._condition:
-                self._last_threads = mine.threads(SHORT_SECONDS)
-                del self._passes[thread]
-                self._condition.notify()
+        return future
 
-    def keep_time(self) -> None:
-        """Note how long the calling thread computed."""
-        mine = self._passes.get(threading.get_ident())
-        if mine is not None:
-            mine.keep_time()
+    def close(self) -> None:
+        """Start nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._waiting:
+            self._waiting.popleft()[1].cancel()
 
     def limit(self) -> int:
         """How many threads may work at once."""
@@ -168,14 +171,61 @@ class _Gate:
 
         return max(1, min(self._most, int(max(threads, default=self._last_threads))))
 
+    def keep_time(self) -> None:
+        """Note how long the calling thread computed. For inside a thread."""
+        mine = self._passes.get(threading.get_ident())
+        if mine is not None:
+            mine.keep_time()
 
-def _call(work: Callable[[], T]) -> T:
-    return work()
+    def _admit(self) -> None:
+        while self._waiting and self._inside < self.limit():
+            work, future = self._waiting.popleft()
+            if future.cancelled():
+                continue
+            self._inside += 1
+            running = self._start(partial(self._pass, work))
+            running.add_done_callback(partial(self._leave, future))
+        if self._waiting and self._timer is None:
+            # What is inside may be seen to wait only after a while.
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(PATIENCE_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self._admit()
+
+    def _pass(self, work: Callable[[], T]) -> T:
+        """Do the work, and keep its time. For inside a thread."""
+        thread = threading.get_ident()
+        mine = self._passes[thread] = _Pass()
+        try:
+            return work()
+        finally:
+            mine.keep_time()
+            self._last_threads = mine.threads(SHORT_SECONDS)
+            del self._passes[thread]
+
+    def _leave(self, future: asyncio.Future[T], running: asyncio.Future[T]) -> None:
+        self._inside -= 1
+        if running.cancelled():
+            future.cancel()
+        elif not future.done():
+            error = running.exception()
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(running.result())
+        self._admit()
 
 
 def _watched(future: Future[T]) -> asyncio.Future[T]:
     """Wrap a future so that an error nobody waits for is not logged as lost."""
     wrapped = asyncio.wrap_future(future)
-    wrapped.add_done_callback(lambda done: done.cancelled() or done.exception())
+    wrapped.add_done_callback(_look_at_error)
 
     return wrapped
+
+
+def _look_at_error(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
