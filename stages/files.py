@@ -203,7 +203,7 @@ def read_many(
                     try:
                         data = read(fd, READ_BYTES)
                     except OSError as error:
-                        if stat.S_ISREG(os.fstat(fd).st_mode):
+                        if _may_be_regular(fd):
                             failed(name, error)
                     else:
                         yield name, fd, data
@@ -213,6 +213,13 @@ def read_many(
         finally:
             for _, fd in opened:
                 close(fd)
+
+
+def _may_be_regular(fd: int) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode)
+    except OSError:
+        return True
 
 
 def read_rest(fd: int, beginning: bytes, limit: int) -> tuple[bytes, os.stat_result]:

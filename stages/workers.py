@@ -23,8 +23,9 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 0.1
 # Elapsed time for each second of computing that leaves room for one more thread. Two
 # that compute come to 2, as they hand the interpreter's lock to and fro: measured, they
-# take 2.3 times as long as one. A cold disk comes to 3, a slow network to hundreds.
-WAITS_FOR_ANOTHER = 1.5
+# take 2.3 times as long as one. A machine that others use as well comes to 3, a slow
+# network to hundreds. Of a cold disk two threads were measured to get no more than one.
+WAITS_FOR_ANOTHER = 2.5
 # A thread that computes is made to hand over the interpreter's lock after 5 ms, to any
 # of those that wait, and the event loop may be the last of them: measured, it was held
 # for up to 27 ms by others, and for 11 with this.

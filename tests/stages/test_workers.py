@@ -104,7 +104,8 @@ async def test_one_that_waits_lets_another_work() -> None:
         pytest.param(0.05, 0.0, 1, id="too-short-to-tell"),
         pytest.param(1.0, 1.0, 1, id="computes"),
         pytest.param(1.0, 0.5, 1, id="two-that-compute"),
-        pytest.param(1.0, 0.3, 2, id="waits-for-a-cold-disk"),
+        pytest.param(1.0, 0.3, 1, id="on-a-busy-machine"),
+        pytest.param(1.0, 0.15, 2, id="waits-for-a-slow-disk"),
         pytest.param(10.0, 0.01, 8, id="waits-for-a-network"),
     ],
 )
