@@ -169,14 +169,7 @@ class SessionReader:
             return
 
         file = os.path.join(directory, name)
-        record = decode_object(data)
-        if record is None:
-            self._damaged(file, is_canonical=by_name)
-            return
-
-        self.sessions_read += 1
-        if by_name or has_role(record):
-            self._consider(record, file, name[:-5], info.st_mtime_ns, is_v1=False)
+        self._take(decode_object(data), file, name[:-5], by_name, info, is_v1=False)
 
     def _look_v1(self, directory: str, files: _Files) -> None:
         for name, fd, data in files:
@@ -188,14 +181,26 @@ class SessionReader:
             stem = name.removesuffix(".json")
             by_name = self._names.is_orchestrator(stem)
             file = os.path.join(directory, name)
-            record = decode_v1_record(data)
-            if record is None:
-                self._damaged(file, is_canonical=by_name)
-                continue
+            self._take(decode_v1_record(data), file, stem, by_name, info, is_v1=True)
 
-            self.sessions_read += 1
-            if by_name or has_role(record):
-                self._consider(record, file, stem, info.st_mtime_ns, is_v1=True)
+    def _take(
+        self,
+        record: dict[str, object] | None,
+        file: str,
+        stem: str,
+        by_name: bool,
+        info: os.stat_result,
+        *,
+        is_v1: bool,
+    ) -> None:
+        """Count a record, and consider it if its name or its role makes it one of ours."""
+        if record is None:
+            self._damaged(file, is_canonical=by_name)
+            return
+
+        self.sessions_read += 1
+        if by_name or has_role(record):
+            self._consider(record, file, stem, info.st_mtime_ns, is_v1=is_v1)
 
     def _whole(
         self, directory: str, name: str, fd: int, data: bytes
