@@ -20,6 +20,7 @@ from stages.decode.record import (
     decode_orchestrator,
     decode_v1_record,
     has_role,
+    is_v1_worker,
     probe_role,
 )
 from stages.errors import StoreUnreadable
@@ -180,6 +181,10 @@ class SessionReader:
             data, info = whole
             stem = name.removesuffix(".json")
             by_name = self._names.is_orchestrator(stem)
+            if not by_name and is_v1_worker(data):
+                self.sessions_read += 1
+                continue
+
             file = os.path.join(directory, name)
             self._take(decode_v1_record(data), file, stem, by_name, info, is_v1=True)
 

@@ -19,6 +19,7 @@ from stages.decode.record import (
     decode_orchestrator,
     decode_v1_record,
     has_role,
+    is_v1_worker,
     probe_role,
 )
 from stages.discover import Places, load_registry
@@ -212,6 +213,9 @@ class Readers:
 
     def _v1_record(self, data: bytes) -> None:
         record = decode_v1_record(data)
+        if is_v1_worker(data):
+            assert record is not None
+            assert not has_role(record)
         if record is not None:
             _decode(record, is_v1=True)
 

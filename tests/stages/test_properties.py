@@ -14,7 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.database.schema import CREATE_STATEMENTS
-from stages.decode.record import decode_orchestrator, decode_v1_record
+from stages.decode.record import (
+    decode_orchestrator,
+    decode_v1_record,
+    has_role,
+    is_v1_worker,
+)
 from stages.discover.behaviour import Defaults, read_behaviour, unknown_fields
 from stages.discover.yamltext import Node
 from stages.map import map_project
@@ -158,6 +163,35 @@ def test_any_bytes_are_an_old_record_or_none(data: bytes) -> None:
     record = decode_v1_record(data)
 
     assert record is None or all(isinstance(key, str) for key in record)
+
+
+lines = st.sampled_from(
+    [
+        "# a comment",
+        "project=app",
+        "role=orchestrator",
+        " role = orchestrator ",
+        "role",
+        "=",
+        "#role=orchestrator",
+        '{"role": "orchestrator"}',
+        "\ufeffrole=worker",
+        "",
+    ]
+)
+
+
+@given(lines=st.lists(lines | texts, max_size=6))
+def test_old_record_passed_over_at_a_glance_is_a_worker(lines: list[str]) -> None:
+    data = "\n".join(lines).encode()
+    record = decode_v1_record(data)
+
+    assert not is_v1_worker(data) or (record is not None and not has_role(record))
+
+
+def test_most_old_records_can_be_passed_over_at_a_glance() -> None:
+    assert is_v1_worker(b"# session\nproject=app\nrole=worker\n")
+    assert is_v1_worker(b"agent=codex")
 
 
 @given(mapping=mappings, is_inline=st.booleans())
