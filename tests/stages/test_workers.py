@@ -98,6 +98,49 @@ async def test_one_that_waits_lets_another_work() -> None:
         assert await first
 
 
+async def test_those_that_compute_go_on_in_one_thread() -> None:
+    all_are_there = threading.Event()
+
+    def work() -> int:
+        all_are_there.wait(30)
+        return threading.get_ident()
+
+    async with Workers(8, "probe", shares_processor=True) as workers:
+        submitted = [workers.submit(work) for _ in range(20)]
+        submitted[7].cancel()
+        all_are_there.set()
+        threads = {await each for each in submitted if not each.cancelled()}
+
+    assert len(threads) == 1
+
+
+async def test_error_behind_the_gate_arrives_and_the_next_goes_on() -> None:
+    async with Workers(8, "probe", shares_processor=True) as workers:
+        wrong = workers.submit(divmod, 7, 0)
+        right = workers.submit(divmod, 7, 2)
+        with pytest.raises(ZeroDivisionError):
+            await wrong
+
+        assert await right == (3, 1)
+
+
+async def test_what_waits_at_the_gate_is_cancelled_with_the_run() -> None:
+    started = threading.Event()
+
+    def work(check: Callable[[], None]) -> None:
+        started.set()
+        while True:
+            check()
+
+    async with Workers(8, "probe", shares_processor=True) as workers:
+        workers.submit(work, workers.check)
+        waiting = workers.submit(divmod, 7, 2)
+        await workers_started(started)
+
+    assert waiting.cancelled()
+    assert names_of_threads() == []
+
+
 @pytest.mark.parametrize(
     ("elapsed_seconds", "computing_seconds", "parallel"),
     [
