@@ -22,16 +22,19 @@ T = TypeVar("T")
 
 # How often it is looked at what a thread that waits has to show for itself.
 PATIENCE_SECONDS = 0.1
-# Elapsed time for each second of computing that leaves room for one more thread. Two
-# that compute come to 2, as they hand the interpreter's lock to and fro: measured, they
-# take 2.3 times as long as one. A machine that others use as well comes to 3, a slow
-# network to hundreds. Of a cold disk two threads were measured to get no more than one.
-WAITS_FOR_ANOTHER = 2.5
+# Elapsed time for each second of computing that tells a thread that waits for the disk
+# from one that others keep from computing. Two that compute come to 2, as they hand the
+# interpreter's lock to and fro: measured, they take 2.3 times as long as one. A machine
+# of which others have four fifths comes to 5, a slow network to hundreds. Of a cold disk
+# two threads were measured to get no more than one.
+WAITS = 5.0
+WAITS_FOR_ANOTHER = 2.5  # from there on: as much of it leaves room for one more thread
+# One pass says little: whatever else runs may have held it up.
+MEMORY_SECONDS = 1.0
 # A thread that computes is made to hand over the interpreter's lock after 5 ms, to any
 # of those that wait, and the event loop may be the last of them: measured, it was held
 # for up to 27 ms by others, and for 11 with this.
 YIELD_SECONDS = 0.001
-SHORT_SECONDS = 0.002  # what took less says nothing of what it waited for
 
 
 class Stopped(Exception):
@@ -120,21 +123,16 @@ class _Pass:
     """One thread's time beyond the gate."""
 
     def __init__(self) -> None:
-        self.started = time.perf_counter()
+        self._started = time.perf_counter()
         self._computing_from = time.thread_time()
-        self._computing_seconds = 0.0
+        self.computing_seconds = 0.0
 
     def keep_time(self) -> None:
         """Note how long it computed. For inside the thread."""
-        self._computing_seconds = time.thread_time() - self._computing_from
+        self.computing_seconds = time.thread_time() - self._computing_from
 
-    def threads(self, least_seconds: float) -> float:
-        """How many threads could take turns at computing if all are like this one."""
-        elapsed_seconds = time.perf_counter() - self.started
-        if elapsed_seconds < least_seconds:
-            return 1.0  # too short to tell
-
-        return elapsed_seconds / max(self._computing_seconds, 1e-6) / WAITS_FOR_ANOTHER
+    def elapsed_seconds(self) -> float:
+        return time.perf_counter() - self._started
 
 
 class _Gate:
@@ -153,7 +151,8 @@ class _Gate:
         self._inside = 0
         self._timer: asyncio.TimerHandle | None = None
         self._passes: dict[int, _Pass] = {}  # by thread
-        self._last_threads = 1.0
+        self._elapsed_seconds = 0.0  # of what has ended, the older the less
+        self._computing_seconds = 0.0
 
     def enter(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Start the work when it is its turn."""
@@ -173,10 +172,19 @@ class _Gate:
 
     def limit(self) -> int:
         """How many threads may work at once. For any thread."""
-        passes = tuple(self._passes.values())
-        threads = [each.threads(PATIENCE_SECONDS) for each in passes]
+        passes = [
+            (elapsed, each.computing_seconds)
+            for each in tuple(self._passes.values())
+            if (elapsed := each.elapsed_seconds()) >= PATIENCE_SECONDS
+        ]
+        kept = _kept(max((elapsed for elapsed, _ in passes), default=0.0))
+        elapsed = kept * self._elapsed_seconds + sum(each for each, _ in passes)
+        computing = kept * self._computing_seconds + sum(each for _, each in passes)
+        waits = elapsed / max(computing, 1e-6)
+        if elapsed < PATIENCE_SECONDS or waits < WAITS:
+            return 1
 
-        return max(1, min(self._most, int(max(threads, default=self._last_threads))))
+        return min(self._most, int(waits / WAITS_FOR_ANOTHER))
 
     def keep_time(self) -> None:
         """Note how long the calling thread computed. For inside a thread."""
@@ -227,10 +235,21 @@ class _Gate:
             set_result = partial(future.set_exception, error)
         finally:
             mine.keep_time()
-            self._last_threads = mine.threads(SHORT_SECONDS)
+            self._remember(mine)
             del self._passes[thread]
 
         future.get_loop().call_soon_threadsafe(_set, future, set_result)
+
+    def _remember(self, ended: _Pass) -> None:
+        elapsed = ended.elapsed_seconds()
+        kept, computing = _kept(elapsed), ended.computing_seconds
+        self._elapsed_seconds = kept * self._elapsed_seconds + elapsed
+        self._computing_seconds = kept * self._computing_seconds + computing
+
+
+def _kept(elapsed_seconds: float) -> float:
+    """How much what was before still counts."""
+    return max(0.0, 1 - elapsed_seconds / MEMORY_SECONDS)
 
 
 def _set(future: asyncio.Future[Any], set_result: Callable[[], None]) -> None:

@@ -147,7 +147,7 @@ async def test_what_waits_at_the_gate_is_cancelled_with_the_run() -> None:
         pytest.param(0.05, 0.0, 1, id="too-short-to-tell"),
         pytest.param(1.0, 1.0, 1, id="computes"),
         pytest.param(1.0, 0.5, 1, id="two-that-compute"),
-        pytest.param(1.0, 0.3, 1, id="on-a-busy-machine"),
+        pytest.param(1.0, 0.25, 1, id="on-a-busy-machine"),
         pytest.param(1.0, 0.15, 2, id="waits-for-a-slow-disk"),
         pytest.param(10.0, 0.01, 8, id="waits-for-a-network"),
     ],
@@ -176,6 +176,35 @@ async def test_as_many_work_at_once_as_have_to_wait(
         await work_done
 
     assert found == parallel
+
+
+@pytest.mark.parametrize(
+    ("seconds", "parallel"),
+    [
+        pytest.param([(1.0, 1.0), (0.09, 0.001)], 1, id="held-up-once"),
+        pytest.param([(0.05, 0.0)], 1, id="too-short-to-tell"),
+        pytest.param([(0.05, 0.001)] * 3, 8, id="short-but-often"),
+        pytest.param([(1.0, 1.0), (5.0, 0.01)], 8, id="slow-of-late"),
+        pytest.param([(5.0, 0.01), (1.0, 1.0)], 1, id="slow-once"),
+    ],
+)
+async def test_what_ended_is_remembered_for_a_while(
+    seconds: list[tuple[float, float]],
+    parallel: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(stages.workers, "time", clock)
+
+    def work(elapsed_seconds: float, computing_seconds: float) -> None:
+        clock.elapsed += elapsed_seconds
+        clock.computed += computing_seconds
+
+    async with Workers(8, "probe", shares_processor=True) as workers:
+        for each in seconds:
+            await workers.submit(work, *each)
+
+        assert workers.parallel == parallel
 
 
 class Clock:
