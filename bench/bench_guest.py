@@ -24,7 +24,15 @@ import httpx
 import msgspec
 
 from bench.generate_store import StoreShape
-from bench.measure import BENCH, Result, Row, Store, conduct, warm
+from bench.measure import (
+    BENCH,
+    Result,
+    Row,
+    Store,
+    conduct,
+    stolen_seconds,
+    warm,
+)
 from bench.served import Pulse
 
 REQUESTS = 200  # at least, also where the import is over before
@@ -38,6 +46,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 
     pulse: Pulse
     request_seconds: dict[str, list[float]]  # by path, answered during the import
+    stolen_seconds: float  # by others, of all processors together
 
 
 def main() -> None:
@@ -77,7 +86,8 @@ def measure(options: argparse.Namespace, directory: Path) -> Result:
 
 def _rows(what: str, runs: list[Served], *, has_limits: bool) -> list[Row]:
     stalls = [run.pulse.longest_stall_seconds * 1000 for run in runs]
-    imports = ", ".join(f"{run.pulse.seconds:.2f} s" for run in runs)
+    imports = ", ".join(f"{run.pulse.seconds:.2f}" for run in runs)
+    stolen = ", ".join(f"{run.stolen_seconds:.2f}" for run in runs)
     requests = [
         _request_row(
             what, path, [run.request_seconds[path] for run in runs], has_limits
@@ -92,7 +102,8 @@ def _rows(what: str, runs: list[Served], *, has_limits: bool) -> list[Row]:
             unit="ms",
             at_most=STALL_MILLISECONDS if has_limits else None,
             remark=f"[each run: {', '.join(f'{stall:.1f}' for stall in stalls)}"
-            + (f"; imports of {imports}]" if has_limits else "]"),
+            + (f"; imports of {imports} s" if has_limits else "")
+            + f"; others took {stolen} s of the processors]",
         ),
         *requests,
     ]
@@ -117,6 +128,7 @@ def _request_row(
 def _serve(store: Store, *, imports: bool) -> Served:
     paths = ["/progress"] * 19 + ["/probe"]
     taken: dict[str, list[float]] = {path: [] for path in paths}
+    stolen = stolen_seconds()
     with store.fresh_places() as place, _server(store, place, imports) as client:
         for number, path in enumerate(cycle(paths), 1):
             started = time.perf_counter()
@@ -130,7 +142,11 @@ def _serve(store: Store, *, imports: bool) -> Served:
     if imports and (pulse.outcome != "imported" or number < REQUESTS):
         sys.stderr.write(f"{number} requests: {pulse.outcome}; too few to judge\n")
 
-    return Served(pulse=pulse, request_seconds=taken)
+    return Served(
+        pulse=pulse,
+        request_seconds=taken,
+        stolen_seconds=stolen_seconds() - stolen,
+    )
 
 
 @contextmanager

@@ -17,6 +17,7 @@ __all__ = (
     "mebibytes",
     "pair",
     "run",
+    "stolen_seconds",
     "warm",
 )
 
@@ -29,6 +30,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -134,6 +136,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
     command: str
     measured_at: str
+    stolen_share: float  # of the processors' time, by others on the same hardware
 
 
 class Store(msgspec.Struct, frozen=True, kw_only=True):
@@ -306,10 +309,13 @@ def conduct(
         parser.add_argument(f"--{flag}", type=int, default=default, help=text)
 
     options = parser.parse_args()
+    started, stolen = time.monotonic(), stolen_seconds()
     # `TMPDIR` decides where: it has to be on a disk that can hold the stores.
     with tempfile.TemporaryDirectory(prefix="ao-import-bench-") as directory:
-        machine = _describe_machine(Path(directory), name)
         result = measure(options, Path(directory))
+        available = (time.monotonic() - started) * (os.cpu_count() or 1)
+        share = (stolen_seconds() - stolen) / available
+        machine = _describe_machine(Path(directory), name, share)
 
     encoded = msgspec.json.encode({"machine": machine, "result": result})
     text = msgspec.json.format(encoded, indent=2).decode()
@@ -320,7 +326,8 @@ def conduct(
         text = "\n".join(
             (
                 f"{machine.processors} x {machine.processor}, {machine.system}, "
-                f"{machine.file_system}, Python {machine.python}, {machine.measured_at}",
+                f"{machine.file_system}, Python {machine.python}, {machine.measured_at}, "
+                f"{machine.stolen_share:.1%} taken by others",
                 *map(str, result.rows),
                 *result.lines,
             )
@@ -332,7 +339,15 @@ def mebibytes(size_bytes: float) -> float:
     return size_bytes / (1 << 20)
 
 
-def _describe_machine(directory: Path, name: str) -> Machine:
+def stolen_seconds() -> float:
+    """Processor time that others on the same hardware took so far, if the system tells.
+
+    What is measured while it grows was held up by them.
+    """
+    return float(getattr(psutil.cpu_times(), "steal", 0.0))
+
+
+def _describe_machine(directory: Path, name: str, stolen_share: float) -> Machine:
     return Machine(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         processor=_processor(),
@@ -343,6 +358,7 @@ def _describe_machine(directory: Path, name: str) -> Machine:
         versions=_versions(),
         command=shlex.join(["python", "-m", f"bench.bench_{name}", *sys.argv[1:]]),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        stolen_share=round(stolen_share, 4),
     )
 
 
