@@ -23,11 +23,16 @@ Node: TypeAlias = "str | list[Node] | dict[str, Node] | None"
 Place = tuple[int, int]  # line and column, both from 1
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_NUMBERS_BEGIN_WITH = frozenset("+-0123456789")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Quoted(str):
-    """A scalar that was not typed plainly: in quotes, as a block, or with a tag."""
+    """A number that was not typed plainly: in quotes, as a block, or with a tag.
+
+    All other text is the same either way, and plain `str` costs garbage collections,
+    which hold all threads, nothing.
+    """
 
     __slots__ = ()
 
@@ -151,7 +156,8 @@ class _Builder:
             self.take_key(text, is_plain, event)
         else:
             if not is_plain:
-                node = Quoted(text)
+                if text[:1] in _NUMBERS_BEGIN_WITH:
+                    node = Quoted(text)
             elif text in _NULLS:
                 node = None
             self.add(node, 1, event)
