@@ -15,7 +15,16 @@ import msgspec
 
 from bench.measure import RESULTS, Result, Row
 
-QUESTIONS = ("startup", "import", "stages", "copy", "rows", "slow", "scaling")
+QUESTIONS = (
+    "startup",
+    "import",
+    "guest",
+    "stages",
+    "copy",
+    "rows",
+    "slow",
+    "scaling",
+)
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
