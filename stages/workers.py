@@ -227,20 +227,23 @@ class _Gate:
 
     def _pass(self, work: Callable[[], T], future: asyncio.Future[T]) -> None:
         """Do the work, keep its time, and hand over its result. For inside a thread."""
+        hand_over = future.get_loop().call_soon_threadsafe
         thread = threading.get_ident()
         mine = self._passes[thread] = _Pass()
         try:
-            set_result = partial(future.set_result, work())
+            try:
+                result = work()
+            finally:
+                mine.keep_time()
+                self._remember(mine)
+                del self._passes[thread]
         except BaseException as error:
-            set_result = partial(future.set_exception, error)
-        finally:
-            mine.keep_time()
-            self._remember(mine)
-            del self._passes[thread]
-
-        future.get_loop().call_soon_threadsafe(_set, future, set_result)
+            hand_over(_set, future, future.set_exception, error)
+        else:
+            hand_over(_set, future, future.set_result, result)
 
     def _remember(self, ended: _Pass) -> None:
+        # Two threads may overwrite each other's sum; it is an estimate, and needs no lock.
         elapsed = ended.elapsed_seconds()
         kept, computing = _kept(elapsed), ended.computing_seconds
         self._elapsed_seconds = kept * self._elapsed_seconds + elapsed
@@ -252,9 +255,9 @@ def _kept(elapsed_seconds: float) -> float:
     return max(0.0, 1 - elapsed_seconds / MEMORY_SECONDS)
 
 
-def _set(future: asyncio.Future[Any], set_result: Callable[[], None]) -> None:
+def _set(future: asyncio.Future[Any], set_: Callable[[Any], None], value: Any) -> None:
     if not future.done():
-        set_result()
+        set_(value)
 
 
 def _watched(future: Future[T]) -> asyncio.Future[T]:
