@@ -193,9 +193,12 @@ class _Gate:
             mine.keep_time()
 
     def _admit(self) -> None:
-        while self._inside < self.limit() and (job := self._next()):
+        room = self.limit() - self._inside
+        for _ in range(min(room, len(self._waiting))):
+            # Each takes its work itself: what is not taken yet, `close` still sees.
+            running = self._start(self._work)
             self._inside += 1
-            self._start(partial(self._work, job)).add_done_callback(self._leave)
+            running.add_done_callback(self._leave)
         if self._waiting and self._timer is None:
             # What is inside may be seen to wait only after a while.
             loop = asyncio.get_running_loop()
@@ -219,11 +222,13 @@ class _Gate:
 
         return None
 
-    def _work(self, job: _Job | None) -> None:
-        """Do the work, and what waits behind it. For inside a thread."""
-        while job is not None:
+    def _work(self) -> None:
+        """Do what waits while there is room for this thread. For inside a thread."""
+        while (job := self._next()) is not None:
             self._pass(*job)
-            job = self._next() if self._inside <= self.limit() else None
+            del job  # it would keep the result until there is another
+            if self._inside > self.limit():
+                return
 
     def _pass(self, work: Callable[[], T], future: asyncio.Future[T]) -> None:
         """Do the work, keep its time, and hand over its result. For inside a thread."""
@@ -239,15 +244,16 @@ class _Gate:
                 del self._passes[thread]
         except BaseException as error:
             hand_over(_set, future, future.set_exception, error)
+            del future  # the error's traceback leads here, and it to the error
         else:
             hand_over(_set, future, future.set_result, result)
 
     def _remember(self, ended: _Pass) -> None:
         # Two threads may overwrite each other's sum; it is an estimate, and needs no lock.
-        elapsed = ended.elapsed_seconds()
-        kept, computing = _kept(elapsed), ended.computing_seconds
-        self._elapsed_seconds = kept * self._elapsed_seconds + elapsed
-        self._computing_seconds = kept * self._computing_seconds + computing
+        elapsed, computing = ended.elapsed_seconds(), ended.computing_seconds
+        kept, counts = _kept(elapsed), min(1.0, MEMORY_SECONDS / max(elapsed, 1e-6))
+        self._elapsed_seconds = kept * self._elapsed_seconds + counts * elapsed
+        self._computing_seconds = kept * self._computing_seconds + counts * computing
 
 
 def _kept(elapsed_seconds: float) -> float:

@@ -80,7 +80,9 @@ async def run(
 
     :raises WriteFailed: the names of new buckets could not be brought to the disk.
     """
-    relocator = _Relocator(buckets, is_dry_run, count, workers)
+    relocator = _Relocator(
+        buckets, is_dry_run, count, copying=workers.check, looking=looking.check
+    )
     copies: deque[tuple[WrittenProject, asyncio.Future[_Result]]] = deque()
     sought: list[WrittenProject] = []
 
@@ -128,10 +130,14 @@ class _Relocator:
         buckets: str,
         is_dry_run: bool,
         count: Callable[[int], None],
-        workers: Workers,
+        *,
+        copying: Callable[[], None],
+        looking: Callable[[], None],
     ) -> None:
         self._buckets, self._is_dry_run = buckets, is_dry_run
-        self._count, self._check = count, workers.check
+        self._count = count
+        # Each of the two that do the work has to see for itself that it goes on.
+        self._check_copying, self._check_looking = copying, looking
         # Two sessions of a store can name one transcript and one bucket: `a.b` and `a-b`
         # have the same slug. One copy at a time has the working name.
         self._locks: dict[tuple[str, str], threading.Lock] = {}
@@ -165,7 +171,7 @@ class _Relocator:
         ]
 
     def _look(self, project_id: str, plan: TranscriptPlan) -> _Result | _Copy:
-        self._check()
+        self._check_looking()
         if plan.problem:
             return _failed(project_id, plan.problem, None)
         if not plan.uuid:
@@ -194,7 +200,7 @@ class _Relocator:
         """Look through all buckets for transcripts that are not in theirs (T3). Blocks."""
         plans = [(each.id, each.transcript) for each in projects if each.transcript]
         uuids = {plan.uuid for _, plan in plans}
-        places, unreadable = search(self._buckets, uuids, self._check)
+        places, unreadable = search(self._buckets, uuids, self._check_looking)
 
         return [
             self._found(project_id, plan, places[plan.uuid], unreadable)
@@ -292,7 +298,11 @@ class _Relocator:
             try:
                 with destination:
                     copied = copy_transcript(
-                        source, destination, uuid, check=self._check, count=self._count
+                        source,
+                        destination,
+                        uuid,
+                        check=self._check_copying,
+                        count=self._count,
                     )
             except BaseException:
                 if made_bucket:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import gc
 import threading
+import time
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 
 import anyio
 import pytest
@@ -141,6 +145,39 @@ async def test_what_waits_at_the_gate_is_cancelled_with_the_run() -> None:
     assert names_of_threads() == []
 
 
+async def test_no_work_is_left_open_where_the_run_ends_before_it() -> None:
+    for _ in range(20):
+        async with Workers(8, "probe", shares_processor=True) as workers:
+            await workers.submit(int)
+            await anyio.sleep(0.005)  # its thread idles
+            last = workers.submit(time.sleep, 0.001)
+
+        assert last.done()
+
+
+@pytest.mark.parametrize("shares_processor", [True, False])
+async def test_error_that_was_dealt_with_keeps_nothing_alive(
+    shares_processor: bool,
+) -> None:
+    freed = threading.Event()
+
+    def fail() -> None:
+        large = threading.Event()
+        weakref.finalize(large, freed.set)
+        raise ZeroDivisionError
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with Workers(8, "probe", shares_processor=shares_processor) as workers:
+            with suppress(ZeroDivisionError):
+                await workers.submit(fail)
+
+            assert await anyio.to_thread.run_sync(freed.wait, 10)
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize(
     ("elapsed_seconds", "computing_seconds", "parallel"),
     [
@@ -185,7 +222,8 @@ async def test_as_many_work_at_once_as_have_to_wait(
         pytest.param([(0.05, 0.0)], 1, id="too-short-to-tell"),
         pytest.param([(0.05, 0.001)] * 3, 8, id="short-but-often"),
         pytest.param([(1.0, 1.0), (5.0, 0.01)], 8, id="slow-of-late"),
-        pytest.param([(5.0, 0.01), (1.0, 1.0)], 1, id="slow-once"),
+        pytest.param([(300.0, 0.01), (1.0, 1.0)], 1, id="slow-once"),
+        pytest.param([(300.0, 0.01), (0.5, 0.5)], 1, id="quick-again-at-once"),
     ],
 )
 async def test_what_ended_is_remembered_for_a_while(
