@@ -220,8 +220,9 @@ def _draw(curves: dict[str, list[Point]]) -> None:
         times.loglog(sizes, [p.floor_seconds for p in points], "s--", label="floor")
         times.set_ylabel("seconds")
         times.legend()
-        memory.semilogx(sizes, [point.peak_mebibytes for point in points], "o-")
-        memory.set_ylim(0, 64)
+        peaks = [point.peak_mebibytes for point in points]
+        memory.semilogx(sizes, peaks, "o-")
+        memory.set_ylim(0, max(64, 1.1 * max(peaks)))
         memory.set_ylabel("peak memory in MiB")
         memory.set_xlabel(label)
         for axes in (times, memory):
