@@ -191,7 +191,9 @@ class PlannedProject(msgspec.Struct, frozen=True, kw_only=True):
     files_skipped: int
 
 
-class WrittenProject(msgspec.Struct, frozen=True, kw_only=True):
+# Without `gc`: all whose transcript is sought are kept until the end, and a garbage
+# collection, which holds all threads, would visit each. Nothing in them leads back.
+class WrittenProject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What became of a project's rows."""
 
     id: str

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import msgspec
 from anyio.abc import ObjectSendStream
@@ -140,7 +141,10 @@ class _Relocator:
         self._check_copying, self._check_looking = copying, looking
         # Two sessions of a store can name one transcript and one bucket: `a.b` and `a-b`
         # have the same slug. One copy at a time has the working name.
-        self._locks: dict[tuple[str, str], threading.Lock] = {}
+        self._locks: WeakValueDictionary[tuple[str, str], threading.Lock] = (
+            WeakValueDictionary()
+        )
+        self._locks_lock = threading.Lock()
         self._resolve = Resolver().resolve
         self.has_copied = False
 
@@ -284,8 +288,8 @@ class _Relocator:
 
     def _alone(self, destination_name: str, uuid: str) -> threading.Lock:
         key = (destination_name.casefold(), uuid.casefold())
-
-        return self._locks.setdefault(key, threading.Lock())
+        with self._locks_lock:
+            return self._locks.setdefault(key, threading.Lock())
 
     def _copy_to(self, source: Directory, destination_name: str, uuid: str) -> Copied:
         with Directory.open(self._buckets) as buckets:
