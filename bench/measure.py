@@ -23,6 +23,7 @@ __all__ = (
 
 import argparse
 import contextlib
+import math
 import os
 import platform
 import shlex
@@ -340,11 +341,11 @@ def mebibytes(size_bytes: float) -> float:
 
 
 def stolen_seconds() -> float:
-    """Processor time that others on the same hardware took so far, if the system tells.
+    """Processor time that others on the same hardware took so far; NaN: who knows.
 
     What is measured while it grows was held up by them.
     """
-    return float(getattr(psutil.cpu_times(), "steal", 0.0))
+    return float(getattr(psutil.cpu_times(), "steal", math.nan))
 
 
 def _describe_machine(directory: Path, name: str, stolen_share: float) -> Machine:

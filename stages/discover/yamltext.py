@@ -23,15 +23,15 @@ Node: TypeAlias = "str | list[Node] | dict[str, Node] | None"
 Place = tuple[int, int]  # line and column, both from 1
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_NUMBERS_BEGIN_WITH = frozenset("+-0123456789")
+_NUMBERS_BEGIN_WITH = frozenset("+-0123456789")  # those that `Fields.number` takes
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Quoted(str):
-    """A number that was not typed plainly: in quotes, as a block, or with a tag.
+    """Text that begins as a number does, in quotes, as a block, or with a tag.
 
-    All other text is the same either way, and plain `str` costs garbage collections,
-    which hold all threads, nothing.
+    All other text is the same however it was typed, and garbage collections, which
+    hold all threads, do not visit a plain `str`.
     """
 
     __slots__ = ()

@@ -22,9 +22,9 @@ from stages.write.decision import Decider
 # Measured: 100 rows bring executemany close to its best, and make a commit that is
 # flushed affordable on slow disks; more gain little.
 PROJECTS_PER_TRANSACTION = 100
-# Measured: without it each large project has a transaction of its own, and a quarter of
-# the run goes into them; with a third of it two have one, and a twelfth does. It delays
-# nothing but the first transcript: at the end nobody lingers.
+# Large projects come one by one. Measured: without this each has a transaction of its
+# own, and a quarter of the run goes into those; a third of it still costs a twelfth of
+# the run. It delays nothing but the first transcript: at the end nobody lingers.
 LINGER_SECONDS = 0.1
 
 # Each row of `executemany` lets go of the interpreter's lock, and whoever computes takes

@@ -18,6 +18,12 @@ def names_of_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if "probe" in thread.name]
 
 
+def check_forever(started: threading.Event, check: Callable[[], None]) -> None:
+    started.set()
+    while True:
+        check()
+
+
 async def test_result_and_error_of_a_thread_arrive() -> None:
     async with Workers(2, "probe") as workers:
         assert await workers.submit(divmod, 7, 2) == (3, 1)
@@ -52,13 +58,8 @@ async def test_work_that_has_not_begun_never_does() -> None:
     started = threading.Event()
     done: list[int] = []
 
-    def work(check: Callable[[], None]) -> None:
-        started.set()
-        while True:
-            check()
-
     async with Workers(1, "probe") as workers:
-        workers.submit(work, workers.check)
+        workers.submit(check_forever, started, workers.check)
         workers.submit(done.append, 1)
         await workers_started(started)
 
@@ -68,16 +69,11 @@ async def test_work_that_has_not_begun_never_does() -> None:
 async def test_no_thread_is_left_where_the_run_is_cancelled() -> None:
     started = threading.Event()
 
-    def work(check: Callable[[], None]) -> None:
-        started.set()
-        while True:
-            check()
-
     async with anyio.create_task_group() as tasks:
 
         async def run() -> None:
             async with Workers(1, "probe") as workers:
-                await workers.submit(work, workers.check)
+                await workers.submit(check_forever, started, workers.check)
 
         tasks.start_soon(run)
         await workers_started(started)
@@ -131,13 +127,8 @@ async def test_error_behind_the_gate_arrives_and_the_next_goes_on() -> None:
 async def test_what_waits_at_the_gate_is_cancelled_with_the_run() -> None:
     started = threading.Event()
 
-    def work(check: Callable[[], None]) -> None:
-        started.set()
-        while True:
-            check()
-
     async with Workers(8, "probe", shares_processor=True) as workers:
-        workers.submit(work, workers.check)
+        workers.submit(check_forever, started, workers.check)
         waiting = workers.submit(divmod, 7, 2)
         await workers_started(started)
 

@@ -68,7 +68,14 @@ def test_scalars_are_the_text_that_was_typed(text: str, root: Node) -> None:
 
 @pytest.mark.parametrize(
     ("text", "is_quoted"),
-    [("a: 1", False), ("a: '1'", True), ('a: "1"', True), ("a: !!str 1", True)],
+    [
+        ("a: 1", False),
+        ("a: '1'", True),
+        ('a: "+1"', True),
+        ("a: '-1e3'", True),
+        ("a: !!str 1", True),
+        ("a: |-\n  1", True),
+    ],
 )
 def test_number_in_quotes_is_told_from_a_plain_one(text: str, is_quoted: bool) -> None:
     root = parse(text)
