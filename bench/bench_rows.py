@@ -94,9 +94,9 @@ def _insert_ours(rows: Rows, data_dir: Path) -> float:
     import anyio
 
     import stages.write
-    from stages.database import DATABASE_NAME, open_for_writing
+    from stages.database.opening import DATABASE_NAME, open_for_writing
+    from stages.floor.workers import Workers
     from stages.messages import PlannedProject, ProjectRow, SessionRow, WrittenProject
-    from stages.workers import Workers
 
     sessions = {
         str(row["project_id"]): msgspec.convert(row, SessionRow)

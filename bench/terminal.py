@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME, NIGHT_OWLISH
 from rich.text import Text
 
-from pipeline.demo import write_demo_store
+from pipeline.terminal.demo import write_demo_store
 
 PICTURES = Path(__file__).parent / "pictures"
 COLUMNS = 80
@@ -83,9 +83,7 @@ def _session(home: Path, columns: int) -> str:
         "TERM": "xterm-256color",
         "LANG": "C.UTF-8",
     }
-    script = (
-        "import sys; sys.argv[0] = 'ao-import'; from pipeline.cli import main; main()"
-    )
+    script = "import sys; sys.argv[0] = 'ao-import'; from pipeline.terminal.cli import main; main()"
     pieces = []
     for words in COMMANDS:
         command = [sys.executable, "-c", script, *shlex.split(words)]

@@ -47,7 +47,7 @@ def main() -> None:
                 next(counter)
                 time.sleep(delay_seconds)
 
-    from pipeline.cli import main as run_command_line
+    from pipeline.terminal.cli import main as run_command_line
 
     sys.addaudithook(watch)
     try:

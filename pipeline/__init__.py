@@ -39,7 +39,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.firstboot import FirstBoot, first_boot
+    from pipeline.booting import FirstBoot, first_boot
     from pipeline.importing import run_import
     from pipeline.options import ImportOptions
     from pipeline.probing import Probe, probe
@@ -60,14 +60,14 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
-    "FirstBoot": "pipeline.firstboot",
+    "FirstBoot": "pipeline.booting",
     "ImportOptions": "pipeline.options",
     "Probe": "pipeline.probing",
     "Problem": "pipeline.report",
     "Progress": "pipeline.progress",
     "Report": "pipeline.report",
     "Verification": "pipeline.report",
-    "first_boot": "pipeline.firstboot",
+    "first_boot": "pipeline.booting",
     "probe": "pipeline.probing",
     "run_import": "pipeline.importing",
     "verify": "pipeline.verifying",

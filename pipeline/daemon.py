@@ -7,9 +7,9 @@ __all__ = ("find_daemon", "refuse_daemon")
 from pathlib import Path
 
 from stages.errors import DaemonRunning, RunFileBroken
-from stages.files import read_regular, reason
-from stages.jsontext import decode_object
-from stages.workers import Workers
+from stages.floor.files import read_regular, reason
+from stages.floor.json_text import decode_object
+from stages.floor.workers import Workers
 
 RUN_FILE_LIMIT = 65_536  # bytes
 

@@ -28,9 +28,11 @@ from pipeline.progress import (
     StageName,
     report_progress,
 )
-from stages.database import DATABASE_NAME
+from stages.database.opening import DATABASE_NAME
 from stages.discover.registry import RegisteredProject, Registry
 from stages.errors import UnknownProject
+from stages.floor.text import resembling
+from stages.floor.workers import Workers
 from stages.messages import (
     Checked,
     Entry,
@@ -40,8 +42,6 @@ from stages.messages import (
     RelocatedProject,
     WrittenProject,
 )
-from stages.text import resembling
-from stages.workers import Workers
 
 # So many projects go from stage to stage in one turn of the event loop.
 ENTRY_BUFFER = 64

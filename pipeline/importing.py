@@ -23,9 +23,10 @@ from pipeline.lock import only_import
 from pipeline.options import ImportOptions, Settings, resolve
 from pipeline.progress import Meter
 from pipeline.report import Report, Tally
-from stages.database import open_for_reading, open_for_writing
+from stages.database.opening import open_for_reading, open_for_writing
+from stages.floor.text import plain
 from stages.messages import Note
-from stages.text import plain
+from stages.notes import note
 
 
 async def run_import(
@@ -57,11 +58,10 @@ def nothing_to_import(settings: Settings) -> Note:
     """Return the note of a run that finds no projects."""
     root = plain(str(settings.places.root))
 
-    return Note(
-        project_id=None,
-        kind="nothing-to-import",
-        severity="lossy",
-        text=f"No legacy AO projects found at {root}. Nothing to import.",
+    return note(
+        "nothing-to-import",
+        None,
+        f"No legacy AO projects found at {root}. Nothing to import.",
     )
 
 

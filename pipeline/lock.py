@@ -13,10 +13,10 @@ from typing import Any
 
 from anyio import CancelScope
 
-from stages.database import make_data_dir
+from stages.database.opening import make_data_dir
 from stages.errors import ImportRunning, WriteFailed
-from stages.files import reason
-from stages.workers import Workers
+from stages.floor.files import reason
+from stages.floor.workers import Workers
 
 LOCK_NAME = ".import.lock"
 LOCK_MODE = 0o600

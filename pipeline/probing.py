@@ -16,7 +16,7 @@ from pipeline.daemon import find_daemon
 from pipeline.graph import WorkerPools, load_plan, open_workers
 from pipeline.guest import as_guest
 from pipeline.options import ImportOptions, Settings, resolve
-from stages.database import DATABASE_NAME, open_for_reading, write_problem
+from stages.database.opening import DATABASE_NAME, open_for_reading, write_problem
 from stages.errors import DatabaseUnusable, ImportFailed
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from stages.floor.text import plain
 from stages.messages import (
     Checked,
     Note,
@@ -25,7 +26,7 @@ from stages.messages import (
     Severity,
     TranscriptOutcome,
 )
-from stages.text import plain
+from stages.notes import KINDS, note
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,21 +37,6 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity
     source: str | None
     text: str  # without the project's id
-
-
-# The kinds of notes that say why a dry run leaves something of a project out.
-_LEFT_OUT = frozenset(
-    [
-        "invalid-project",
-        "not-importable",
-        "number-taken",
-        "path-taken",
-        "session-taken",
-        "terminal",
-        "transcript-ambiguous",
-        "transcript-failed",
-    ]
-)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -122,18 +108,18 @@ class Tally:
 
     def add_invalid(self, notes: Iterable[Note]) -> None:
         """Count projects that could not even be planned, by their notes."""
-        for note in notes:
-            self._notes.append(note)
+        for invalid in notes:
+            self._notes.append(invalid)
             self._count("projects_invalid")
             if self._is_dry_run:
                 self._planned.append(
                     PlannedItem(
-                        id=note.project_id or "",
+                        id=invalid.project_id or "",
                         project="invalid",
                         orchestrator="not-considered",
                         transcript=None,
                         transcript_bytes=0,
-                        why=(note.text,),
+                        why=(invalid.text,),
                     )
                 )
 
@@ -162,7 +148,9 @@ class Tally:
                     transcript=project.transcript,
                     transcript_bytes=project.transcript_bytes,
                     why=tuple(
-                        note.text for note in project.notes if note.kind in _LEFT_OUT
+                        each.text
+                        for each in project.notes
+                        if KINDS[each.kind].leaves_out
                     ),
                 )
             )
@@ -220,31 +208,30 @@ class VerificationTally:
         )
 
 
-def to_problem(note: Note) -> Problem:
+def to_problem(found: Note) -> Problem:
     """Return the note as programs read it."""
     return Problem(
-        project=note.project_id and _encodable(note.project_id),
-        kind=note.kind,
-        severity=note.severity,
-        source=note.source and _encodable(note.source),
-        text=note.text,
+        project=found.project_id and _encodable(found.project_id),
+        kind=found.kind,
+        severity=found.severity,
+        source=found.source and _encodable(found.source),
+        text=found.text,
     )
 
 
-def _line(note: Note) -> str:
+def _line(found: Note) -> str:
     return (
-        note.text
-        if note.project_id is None
-        else f"{plain(note.project_id)}: {note.text}"
+        found.text
+        if found.project_id is None
+        else f"{plain(found.project_id)}: {found.text}"
     )
 
 
 def _too_little_space(need_bytes: int, free_bytes: int) -> Note:
-    return Note(
-        project_id=None,
-        kind="too-little-space",
-        severity="failed",
-        text=f"too little space: the transcripts need {need_bytes} bytes, and where they "
+    return note(
+        "too-little-space",
+        None,
+        f"too little space: the transcripts need {need_bytes} bytes, and where they "
         f"go {free_bytes} are free",
     )
 
@@ -256,4 +243,4 @@ def _encodable(text: str) -> str:
 
 def _in_order(notes: list[Note]) -> list[Note]:
     # Those of the store as a whole come first; a project's stay in their own order.
-    return sorted(notes, key=lambda note: note.project_id or "")
+    return sorted(notes, key=lambda each: each.project_id or "")

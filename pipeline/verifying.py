@@ -12,7 +12,7 @@ from pipeline.guest import as_guest
 from pipeline.options import ImportOptions, Settings, resolve
 from pipeline.progress import Meter
 from pipeline.report import Verification, VerificationTally
-from stages.database import open_for_reading
+from stages.database.opening import open_for_reading
 
 
 async def verify(

@@ -29,7 +29,7 @@ __all__ = (
 
 from pathlib import Path
 
-from stages.text import plain, quote
+from stages.floor.text import plain, quote
 
 
 class ImportFailed(Exception):

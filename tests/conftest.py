@@ -42,5 +42,5 @@ def _no_blocking() -> Iterator[None]:
     with blockbuster_ctx(["pipeline", "stages"]) as guard:
         # It joins threads that have nothing left to do.
         lock = guard.functions["threading.Lock.acquire"]
-        lock.can_block_in("stages/workers.py", "__aexit__")
+        lock.can_block_in("stages/floor/workers.py", "__aexit__")
         yield

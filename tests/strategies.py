@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from stages.discover.yamltext import Node, Quoted
+from stages.discover.yaml_text import Node, Quoted
 from stages.messages import Behaviour, Entry, Orchestrator, Role
 from tests.support import ENTRY, NOW, ORCHESTRATOR, OTHER_UUID, UUID
 

@@ -34,10 +34,10 @@ from pipeline.options import Settings
 from pipeline.progress import Meter
 from pipeline.report import Report, Verification
 from pipeline.verifying import verify_with
-from stages.buckets import slug_of
 from stages.discover import Places, Registry
+from stages.floor.buckets import slug_of
+from stages.floor.workers import Workers
 from stages.messages import Behaviour, Entry, Orchestrator
-from stages.workers import Workers
 
 # A stage that hangs fails its test; on a busy machine a second is soon gone.
 STAGE_SECONDS = 20

@@ -15,8 +15,11 @@ MODULES = sorted(
     for package in ("pipeline", "stages")
     for file in (ROOT / package).rglob("*.py")
 )
-# A file that says nothing but that its folder is a package.
-EMPTY = frozenset({Path("stages/__init__.py")})
+# Files that say nothing but what their folder is for.
+EMPTY = frozenset(
+    Path(folder, "__init__.py")
+    for folder in ("stages", "stages/floor", "stages/database", "pipeline/terminal")
+)
 
 
 def parse(module: Path) -> ast.Module:
@@ -71,7 +74,7 @@ def test_pipeline_imports_nothing_that_is_not_installed_with_it(module: Path) ->
 
 
 @pytest.mark.parametrize(
-    "module", [module for module in MODULES if module not in EMPTY], ids=str
+    "module", [m for m in MODULES if m != Path("stages/__init__.py")], ids=str
 )
 def test_module_begins_with_a_docstring(module: Path) -> None:
     docstring = ast.get_docstring(parse(module))
@@ -130,6 +133,25 @@ def test_messages_are_frozen_and_take_keywords_only() -> None:
         assert kind.__struct_config__.frozen
         with pytest.raises(TypeError):
             kind("by position")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_only_the_terminal_knows_of_click_and_rich(module: Path) -> None:
+    packages = {name.partition(".")[0] for name in imports(module)}
+    is_terminal = module.parts[:2] == ("pipeline", "terminal")
+
+    assert is_terminal or not packages & {"click", "rich"}
+
+
+@pytest.mark.parametrize("module", of_package("stages"), ids=str)
+def test_the_floor_stands_on_nothing_of_ours(module: Path) -> None:
+    found = {".".join(name.split(".")[:2]) for name in imports(module)}
+    ours = {name for name in found if name.startswith("stages.")}
+
+    if module.parts[1] == "floor":
+        assert ours <= {"stages.floor", "stages.errors", "stages.messages"}
+    elif module.parts[1] == "database":
+        assert not {name.split(".")[1] for name in ours} & STAGES
 
 
 def test_no_stage_catches_everything() -> None:

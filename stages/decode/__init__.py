@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from anyio.abc import ObjectSendStream
 from msgspec.structs import replace
 
-from stages.buckets import bucket_of, newest_uuid, real_path
 from stages.decode.directory import Finding, SessionReader
-from stages.files import reason
-from stages.hops import run_in_hops
-from stages.messages import Entry, LegacyProject, Note, Orchestrator, Severity
-from stages.streams import BatchReceiveStream, receive_batch
-from stages.text import listing, quote
-from stages.workers import Workers
+from stages.floor.buckets import bucket_of, newest_uuid, real_path
+from stages.floor.files import reason
+from stages.floor.hops import run_in_hops
+from stages.floor.streams import BatchReceiveStream, receive_batch
+from stages.floor.text import listing, quote
+from stages.floor.workers import Workers
+from stages.messages import Entry, LegacyProject, Note, Orchestrator
+from stages.notes import note
 
 
 async def run(
@@ -64,7 +65,7 @@ def read_project(
         if hidden:
             names = listing([os.path.basename(directory) for directory in hidden])
             text = f"older sessions were not read, as there are newer ones: {names}"
-            notes.append(_note(entry, "hidden-sessions", "lossy", text, hidden[0]))
+            notes.append(note("hidden-sessions", entry.id, text, hidden[0]))
     else:
         for directory in entry.v1_directories:
             sessions = os.path.join(directory, "sessions")
@@ -83,7 +84,7 @@ def read_project(
         also_live_count=max(choice.live_count - 1, 0),
         sessions_read=reader.sessions_read,
         files_skipped=files_skipped,
-        notes=tuple(sorted(notes, key=lambda note: (note.kind, note.text))),
+        notes=tuple(sorted(notes, key=lambda each: (each.kind, each.text))),
     )
 
 
@@ -137,7 +138,7 @@ def _read_directory(
 def _unreadable(directory: str, entry: Entry, error: OSError) -> Note:
     text = f"{quote(directory)} could not be listed: {reason(error)}"
 
-    return _note(entry, "directory-unreadable", "failed", text, directory)
+    return note("directory-unreadable", entry.id, text, directory)
 
 
 def _finding_note(entry: Entry, finding: Finding) -> Note:
@@ -145,12 +146,10 @@ def _finding_note(entry: Entry, finding: Finding) -> Note:
     names = listing([os.path.basename(file) for file in files], finding.count)
     source = files[0] if finding.count == 1 else os.path.dirname(files[0])
 
-    return _note(
-        entry, finding.kind, finding.severity, f"{names} {finding.problem}", source
-    )
-
-
-def _note(entry: Entry, kind: str, severity: Severity, text: str, source: str) -> Note:
-    return Note(
-        project_id=entry.id, kind=kind, severity=severity, text=text, source=source
+    return note(
+        finding.kind,
+        entry.id,
+        f"{names} {finding.problem}",
+        source,
+        severity=finding.severity,
     )

@@ -6,8 +6,8 @@ __all__ = ("Choice", "Names")
 
 import unicodedata
 
+from stages.floor.text import NAMES_SHOWN
 from stages.messages import IMPORTABLE_AGENTS, Entry, Orchestrator
-from stages.text import NAMES_SHOWN
 
 _NAMES_KEPT = 4 * NAMES_SHOWN
 

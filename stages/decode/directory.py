@@ -24,7 +24,7 @@ from stages.decode.record import (
     probe_role,
 )
 from stages.errors import StoreUnreadable
-from stages.files import (
+from stages.floor.files import (
     CAN_OPEN_AT,
     DIRECTORY_FLAGS,
     READ_BYTES,
@@ -37,10 +37,10 @@ from stages.files import (
     read_rest,
     reason,
 )
-from stages.jsontext import decode_object
+from stages.floor.json_text import decode_object
+from stages.floor.text import NAMES_SHOWN
+from stages.floor.times import from_file_time
 from stages.messages import Entry, Severity
-from stages.text import NAMES_SHOWN
-from stages.times import from_file_time
 
 RECORD_LIMIT = 16 * 1024 * 1024  # bytes
 # Measured: 64 cost 2 to 7 % warm and save three quarters cold; 256 save no more.

@@ -6,7 +6,7 @@ __all__ = ("Lifecycle", "find_lifecycle", "is_terminal")
 
 import msgspec
 
-from stages.jsontext import decode_object, mend
+from stages.floor.json_text import decode_object, mend
 
 TERMINAL_STATES = frozenset({"done", "terminated"})
 TERMINAL_STATUSES = frozenset({"killed", "terminated", "cleanup", "errored", "done"})

@@ -17,9 +17,9 @@ from datetime import datetime
 import msgspec
 
 from stages.decode.lifecycle import find_lifecycle, is_terminal
-from stages.jsontext import DECODE_ERRORS, decode_object, is_json_object, mend
+from stages.floor.json_text import DECODE_ERRORS, decode_object, is_json_object, mend
+from stages.floor.times import parse_time
 from stages.messages import Orchestrator
-from stages.times import parse_time
 
 ORCHESTRATOR_ROLE = "orchestrator"
 

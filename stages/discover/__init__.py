@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from stages.discover.behaviour import BEHAVIOUR_FIELDS, read_behaviour, unknown_fields
 from stages.discover.fields import Fields
 from stages.discover.origins import Repositories, find_git
-from stages.discover.ownfile import read_own_file
+from stages.discover.own_file import read_own_file
 from stages.discover.registry import (
     Places,
     RegisteredProject,
@@ -29,12 +29,13 @@ from stages.discover.registry import (
     load_registry,
     read_sources,
 )
-from stages.discover.yamltext import Node
-from stages.hops import run_in_hops
+from stages.discover.yaml_text import Node
+from stages.floor.hops import run_in_hops
+from stages.floor.text import plain, quote
+from stages.floor.times import from_epoch_seconds
+from stages.floor.workers import Workers
 from stages.messages import Behaviour, Entry, Note
-from stages.text import plain, quote
-from stages.times import from_epoch_seconds
-from stages.workers import Workers
+from stages.notes import note
 
 
 async def run(
@@ -86,14 +87,9 @@ async def run(
 def _with_origin(entry: Entry, origin: str | None) -> Entry:
     """Return the entry with what git said of its origin; None: it said nothing in time."""
     if origin is None:
-        note = Note(
-            project_id=entry.id,
-            kind="origin",
-            severity="lossy",
-            text=f"git did not say the origin of {quote(entry.path)}; its entry's counts",
-            source=entry.path,
-        )
-        return replace(entry, notes=(*entry.notes, note))
+        text = f"git did not say the origin of {quote(entry.path)}; its entry's counts"
+        silent = note("origin", entry.id, text, entry.path)
+        return replace(entry, notes=(*entry.notes, silent))
 
     return replace(entry, origin_url=origin) if origin else entry
 
@@ -185,13 +181,12 @@ def _choose_behaviour(
         )
         if own is not None:
             notes.append(
-                Note(
-                    project_id=project.id,
-                    kind="own-file",
-                    severity="failed",
-                    text=f"{quote(own.path)} does not load ({plain(own.problem)}); "
+                note(
+                    "own-file",
+                    project.id,
+                    f"{quote(own.path)} does not load ({plain(own.problem)}); "
                     "the settings of its entry count",
-                    source=own.path,
+                    own.path,
                 )
             )
         return behaviour, notes
@@ -228,11 +223,10 @@ def _overridden(
         return []
 
     return [
-        Note(
-            project_id=project.id,
-            kind="inline-overridden",
-            severity="lossy",
-            text=f"{', '.join(names)} of its entry gave way to {quote(own_path)}",
-            source=project.source,
+        note(
+            "inline-overridden",
+            project.id,
+            f"{', '.join(names)} of its entry gave way to {quote(own_path)}",
+            project.source,
         )
     ]

@@ -14,9 +14,10 @@ __all__ = (
 import msgspec
 
 from stages.discover.fields import Fields, is_scalar
-from stages.discover.yamltext import Node
+from stages.discover.yaml_text import Node
+from stages.floor.text import plain, quote, resembling
 from stages.messages import Behaviour, Note, Role
-from stages.text import plain, quote, resembling
+from stages.notes import note
 
 # What behaviour is made of; the rest of an entry is identity (rules C2, C3).
 BEHAVIOUR_FIELDS = frozenset(
@@ -136,12 +137,11 @@ def read_behaviour(
     notes = fields.notes(project_id, source)
     if homeless := _homeless(mapping):
         notes.append(
-            Note(
-                project_id=project_id,
-                kind="no-home",
-                severity="lossy",
-                text=f"the new application has no place for {', '.join(homeless)}",
-                source=source,
+            note(
+                "no-home",
+                project_id,
+                f"the new application has no place for {', '.join(homeless)}",
+                source,
             )
         )
 
@@ -163,12 +163,11 @@ def unknown_fields(
         return []
 
     return [
-        Note(
-            project_id=project_id,
-            kind="unknown-field",
-            severity="lossy",
-            text=f"unknown fields of {where} were left out: {', '.join(found)}",
-            source=source,
+        note(
+            "unknown-field",
+            project_id,
+            f"unknown fields of {where} were left out: {', '.join(found)}",
+            source,
         )
     ]
 

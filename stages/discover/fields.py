@@ -6,9 +6,10 @@ __all__ = ("Fields", "is_scalar")
 
 import re
 
-from stages.discover.yamltext import Node, Quoted
+from stages.discover.yaml_text import Node, Quoted
+from stages.floor.text import plain
 from stages.messages import Note
-from stages.text import plain
+from stages.notes import note
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 
@@ -115,12 +116,11 @@ class Fields:
     def notes(self, project_id: str, source: str) -> list[Note]:
         """Return a note on each field left out, those of the blocks included."""
         return [
-            Note(
-                project_id=project_id,
-                kind="wrong-type",
-                severity="lossy",
-                text=f"{plain(name)} has the wrong type and was left out",
-                source=source,
+            note(
+                "wrong-type",
+                project_id,
+                f"{plain(name)} has the wrong type and was left out",
+                source,
             )
             for name in self.all_wrong()
         ]

@@ -7,8 +7,8 @@ __all__ = ("OVERLAY_LIMIT", "Overlays", "read_overlays")
 from collections.abc import Callable
 from datetime import datetime
 
-from stages.jsontext import decode_object, mend
-from stages.times import parse_time
+from stages.floor.json_text import decode_object, mend
+from stages.floor.times import parse_time
 
 OVERLAY_LIMIT = 16 * 1024 * 1024  # bytes
 

@@ -7,11 +7,12 @@ __all__ = ("Pointed", "follow_pointers")
 import os
 
 from stages.discover.behaviour import Defaults, read_defaults
-from stages.discover.sessionplaces import V1Directories
-from stages.discover.yamltext import Node, YamlError, parse_yaml
-from stages.files import read_regular, reason
+from stages.discover.session_places import V1Directories
+from stages.discover.yaml_text import Node, YamlError, parse_yaml
+from stages.floor.files import read_regular, reason
+from stages.floor.text import plain, quote
 from stages.messages import Note
-from stages.text import plain, quote
+from stages.notes import note
 
 POINTER_NAME = ".origin"
 POINTER_LIMIT = 65_536  # bytes
@@ -107,13 +108,12 @@ def _register(
 
         first = projects[project_id].file
         projects[project_id].notes.append(
-            Note(
-                project_id=project_id,
-                kind="registered-twice",
-                severity="lossy",
-                text=f"registered twice: the entry of {quote(first)} counts, "
+            note(
+                "registered-twice",
+                project_id,
+                f"registered twice: the entry of {quote(first)} counts, "
                 f"the one of {quote(file)} was left out",
-                source=file,
+                file,
             )
         )
 
@@ -123,10 +123,9 @@ def _register(
 def _failed(pointer: str, file: str, problem: str) -> Note:
     leads = f" leads to {quote(file)}, which" if file else ""
 
-    return Note(
-        project_id=None,
-        kind="pointer",
-        severity="failed",
-        text=f"{plain(pointer)}{leads} does not load: {plain(problem)}",
-        source=pointer,
+    return note(
+        "pointer",
+        None,
+        f"{plain(pointer)}{leads} does not load: {plain(problem)}",
+        pointer,
     )

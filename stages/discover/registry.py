@@ -18,20 +18,21 @@ from stages.discover.behaviour import Defaults, read_defaults
 from stages.discover.fields import Fields
 from stages.discover.overlays import OVERLAY_LIMIT, Overlays, read_overlays
 from stages.discover.pointers import Pointed, follow_pointers
-from stages.discover.sessionplaces import (
+from stages.discover.session_places import (
     V1Directories,
     clean_path,
     legacy_prefix_of,
     list_v1_directories,
 )
-from stages.discover.yamltext import Node, YamlError, parse_yaml
+from stages.discover.yaml_text import Node, YamlError, parse_yaml
 from stages.errors import ConfigBroken, StoreUnreadable
-from stages.files import NotRegular, opener, reason
-from stages.jsontext import mend
+from stages.floor.files import NotRegular, opener, reason
+from stages.floor.json_text import mend
+from stages.floor.text import listing, plain, quote
+from stages.floor.times import from_file_time
+from stages.floor.workers import Workers
 from stages.messages import Note
-from stages.text import listing, plain, quote
-from stages.times import from_file_time
-from stages.workers import Workers
+from stages.notes import note
 
 CONFIG_LIMIT = 64 * 1024 * 1024  # bytes
 
@@ -239,13 +240,7 @@ def _add(
         problem = ""
     if problem or path is None:
         registry.invalid.append(
-            Note(
-                project_id=project_id,
-                kind="invalid-project",
-                severity="failed",
-                text=f"not imported: {problem}",
-                source=source,
-            )
+            note("invalid-project", project_id, f"not imported: {problem}", source)
         )
         registry.notes += pointed.notes if pointed else ()
         return
@@ -253,11 +248,11 @@ def _add(
     notes = []
     if pointed:
         text = f"registered by {quote(source)}"
-        notes += [_note(project_id, "pointed", text, source), *pointed.notes]
+        notes += [note("pointed", project_id, text, source), *pointed.notes]
     session_prefix, refused = _read_prefix(mapping)
     if refused is not None:
         text = f"sessionPrefix {quote(refused)} is refused by the new application"
-        notes.append(_note(project_id, "refused-value", text, source))
+        notes.append(note("refused-value", project_id, text, source))
     storage_key = Fields(mapping).trimmed("storageKey") or ""
     v1_names = directories.of_project(project_id, path, storage_key)
     if pointed:
@@ -291,21 +286,14 @@ def _note_unclaimed(registry: Registry, directories: V1Directories) -> None:
     claimed = {name for each in registry.projects for name in each.v1_directories}
     if unclaimed := directories.unclaimed(claimed):
         registry.notes.append(
-            Note(
-                project_id=None,
-                kind="unclaimed-directories",
-                severity="lossy",
-                text="directories of the old layout that belong to no registered "
+            note(
+                "unclaimed-directories",
+                None,
+                "directories of the old layout that belong to no registered "
                 f"project were not read: {listing(unclaimed)}",
-                source=plain(directories.root),
+                plain(directories.root),
             )
         )
-
-
-def _note(project_id: str, kind: str, text: str, source: str) -> Note:
-    return Note(
-        project_id=project_id, kind=kind, severity="lossy", text=text, source=source
-    )
 
 
 async def _read_once(

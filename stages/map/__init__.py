@@ -8,6 +8,7 @@ import os
 
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
+from stages.floor.text import listing
 from stages.map.project import map_project_row
 from stages.map.session import map_session_row, map_transcript, why_not_importable
 from stages.messages import (
@@ -18,7 +19,7 @@ from stages.messages import (
     SessionRow,
     TranscriptPlan,
 )
-from stages.text import listing
+from stages.notes import note
 
 
 async def run(
@@ -81,11 +82,10 @@ def _also_live(legacy: LegacyProject, orchestrator: Orchestrator) -> list[Note]:
 
     names = listing(legacy.also_live, legacy.also_live_count)
     return [
-        Note(
-            project_id=legacy.entry.id,
-            kind="several-orchestrators",
-            severity="lossy",
-            text=f"other live orchestrators were left out: {names}",
-            source=os.path.dirname(orchestrator.file),
+        note(
+            "several-orchestrators",
+            legacy.entry.id,
+            f"other live orchestrators were left out: {names}",
+            os.path.dirname(orchestrator.file),
         )
     ]

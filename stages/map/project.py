@@ -9,10 +9,11 @@ from typing import Literal
 
 import msgspec
 
+from stages.floor.text import quote
+from stages.floor.times import to_stored
 from stages.map.harness import map_harness
 from stages.messages import Behaviour, Entry, Note, ProjectRow, Role
-from stages.text import quote
-from stages.times import to_stored
+from stages.notes import note
 
 PermissionMode = Literal["bypass-permissions", "accept-edits", "default"]
 
@@ -91,8 +92,7 @@ class _Losses:
         self.notes: list[Note] = []
 
     def add(self, kind: str, text: str) -> None:
-        note = Note(project_id=self._project_id, kind=kind, severity="lossy", text=text)
-        self.notes.append(note)
+        self.notes.append(note(kind, self._project_id, text))
 
 
 def _map_config(entry: Entry, losses: _Losses) -> _ProjectConfig:

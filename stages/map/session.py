@@ -12,7 +12,9 @@ __all__ = (
 import re
 from typing import Literal
 
-from stages.buckets import is_uuid
+from stages.floor.buckets import is_uuid
+from stages.floor.text import plain, quote
+from stages.floor.times import to_stored
 from stages.map.harness import map_harness
 from stages.messages import (
     IMPORTABLE_AGENTS,
@@ -22,8 +24,7 @@ from stages.messages import (
     SessionRow,
     TranscriptPlan,
 )
-from stages.text import plain, quote
-from stages.times import to_stored
+from stages.notes import note
 
 Activity = Literal["active", "waiting_input", "idle"]
 
@@ -62,13 +63,7 @@ def why_not_importable(project_id: str, orchestrator: Orchestrator) -> Note | No
     else:
         return None
 
-    return Note(
-        project_id=project_id,
-        kind=kind,
-        severity="lossy",
-        text=text,
-        source=orchestrator.file,
-    )
+    return note(kind, project_id, text, orchestrator.file)
 
 
 def map_activity(orchestrator: Orchestrator) -> Activity:
@@ -123,7 +118,7 @@ def map_transcript(
     notes = []
     if orchestrator.found_uuid:
         text = f"the record names no transcript; the newest of its bucket, {uuid}, was taken"
-        notes.append(_note(entry.id, "transcript-found", text, orchestrator))
+        notes.append(note("transcript-found", entry.id, text, orchestrator.file))
     plan = TranscriptPlan(
         uuid=uuid,
         is_found=not orchestrator.claude_session_uuid,
@@ -145,7 +140,7 @@ def _map_resume_id(
             return uuid
 
         text = f"claudeSessionUuid {quote(uuid)} is no UUID and was left out"
-        notes.append(_note(project_id, "resume-id", text, orchestrator))
+        notes.append(note("resume-id", project_id, text, orchestrator.file))
         return ""
 
     name, value = (
@@ -157,7 +152,7 @@ def _map_resume_id(
         return value
 
     text = f"{name} {quote(value)} is unfit for a command line and was left out"
-    notes.append(_note(project_id, "resume-id", text, orchestrator))
+    notes.append(note("resume-id", project_id, text, orchestrator.file))
     return ""
 
 
@@ -167,17 +162,9 @@ def _note_homeless(
     """Note what has no column (rule L7)."""
     if orchestrator.agent == "codex" and orchestrator.codex_model:
         text = f"codexModel {quote(orchestrator.codex_model)} has no place in the new store"
-        notes.append(_note(project_id, "codex-model", text, orchestrator))
+        notes.append(note("codex-model", project_id, text, orchestrator.file))
     if orchestrator.restore_fallback_reason:
         text = "restoreFallbackReason has no place in the new store"
-        notes.append(_note(project_id, "restore-fallback-reason", text, orchestrator))
-
-
-def _note(project_id: str, kind: str, text: str, orchestrator: Orchestrator) -> Note:
-    return Note(
-        project_id=project_id,
-        kind=kind,
-        severity="lossy",
-        text=text,
-        source=orchestrator.file,
-    )
+        notes.append(
+            note("restore-fallback-reason", project_id, text, orchestrator.file)
+        )

@@ -16,18 +16,22 @@ from weakref import WeakValueDictionary
 import msgspec
 from anyio.abc import ObjectSendStream
 
-from stages.buckets import Resolver
-from stages.directories import Directory, LinkRefused
 from stages.errors import WriteFailed
-from stages.files import flush_directory, reason
+from stages.floor.buckets import Resolver
+from stages.floor.directories import Directory, LinkRefused
+from stages.floor.files import flush_directory, reason
+from stages.floor.streams import BatchReceiveStream, receive_batch
+from stages.floor.text import listing, plain, quote
+from stages.floor.transcripts import Located, locate, search
+from stages.floor.workers import Workers
 from stages.messages import (
     Note,
     RelocatedProject,
-    Severity,
     TranscriptOutcome,
     TranscriptPlan,
     WrittenProject,
 )
+from stages.notes import note
 from stages.relocate.copying import (
     DIRECTORY_MODE,
     Copied,
@@ -35,10 +39,6 @@ from stages.relocate.copying import (
     discard_leftovers,
     measure,
 )
-from stages.streams import BatchReceiveStream, receive_batch
-from stages.text import listing, plain, quote
-from stages.transcripts import Located, locate, search
-from stages.workers import Workers
 
 PROJECTS_PER_LOOK = 64  # one crossing to a thread costs as much as several looks
 COPIES_AHEAD = 16  # for each copier, so that none idles behind a long transcript
@@ -226,8 +226,8 @@ class _Relocator:
             return _Result(outcome="missing")
         if len(places) > 1:
             text = f"transcript {plan.uuid} is in several buckets, none was taken: "
-            note = _note(project_id, "transcript-ambiguous", text + listing(places))
-            return _Result(outcome="missing", notes=(note,))
+            ambiguous = note("transcript-ambiguous", project_id, text + listing(places))
+            return _Result(outcome="missing", notes=(ambiguous,))
 
         source = os.path.join(self._buckets, places[0])
         text = f"transcript {plan.uuid} was taken from the bucket {quote(places[0])}"
@@ -236,7 +236,7 @@ class _Relocator:
             uuid=plan.uuid,
             source=source,
             destination=locate(plan, self._buckets, self._resolve).destination,
-            notes=(_note(project_id, "transcript-moved", text, source),),
+            notes=(note("transcript-moved", project_id, text, source),),
         )
 
     def _is_present(self, located: Located, uuid: str) -> bool:
@@ -332,7 +332,7 @@ def _left_out(project_id: str, copied: Copied) -> tuple[Note, ...]:
         return ()
 
     text = f"links and special files beside the transcript were left out: {listing(copied.left_out)}"
-    return (_note(project_id, "transcript-part", text, copied.left_out[0]),)
+    return (note("transcript-part", project_id, text, copied.left_out[0]),)
 
 
 def _not_copied(
@@ -346,19 +346,6 @@ def _not_copied(
 
 
 def _failed(project_id: str, text: str, source: str | None) -> _Result:
-    note = _note(project_id, "transcript-failed", text, source, severity="failed")
+    failure = note("transcript-failed", project_id, text, source)
 
-    return _Result(outcome="failed", notes=(note,))
-
-
-def _note(
-    project_id: str,
-    kind: str,
-    text: str,
-    source: str | None = None,
-    *,
-    severity: Severity = "lossy",
-) -> Note:
-    return Note(
-        project_id=project_id, kind=kind, severity=severity, text=text, source=source
-    )
+    return _Result(outcome="failed", notes=(failure,))

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from stages.directories import Directory
-from stages.files import flush
+from stages.floor.directories import Directory
+from stages.floor.files import flush
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o750

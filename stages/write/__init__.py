@@ -12,12 +12,13 @@ from pathlib import Path
 import aiosqlite
 from anyio.abc import ObjectSendStream
 
-from stages.database import begin, look_up, write_problem
+from stages.database.decision import Decider
+from stages.database.lookup import look_up
+from stages.database.opening import begin, write_problem
 from stages.errors import WriteFailed
+from stages.floor.streams import BatchReceiveStream, receive_batch
+from stages.floor.times import to_stored
 from stages.messages import PlannedProject, ProjectRow, SessionRow, WrittenProject
-from stages.streams import BatchReceiveStream, receive_batch
-from stages.times import to_stored
-from stages.write.decision import Decider
 
 # Measured: 100 rows bring executemany close to its best, and make a commit that is
 # flushed affordable on slow disks; more gain little.

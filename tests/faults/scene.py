@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline.reportfile import write_report
+from pipeline.terminal.report_file import write_report
 from tests.support import Store, lifecycle, snapshot
 
 PROJECT_ROOT = Path(__file__).parents[2]

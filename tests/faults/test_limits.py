@@ -26,7 +26,7 @@ NEEDS_MOUNT = pytest.mark.skipif(
 NEEDS_LIMITS = pytest.mark.skipif(resource is None, reason="there are no limits here")
 NOBODY = ["setpriv", "--reuid", "65534", "--clear-groups"]
 as_another_user = pytest.mark.skipif(
-    not can(*NOBODY, sys.executable, "-c", "import pipeline.cli, aiosqlite"),
+    not can(*NOBODY, sys.executable, "-c", "import pipeline.terminal.cli, aiosqlite"),
     reason="nobody else can run the program here: not root, no setpriv, or no way in",
 )
 

@@ -25,15 +25,15 @@ from stages.decode.record import (
 from stages.discover import Places, load_registry
 from stages.discover.behaviour import Defaults, read_behaviour, unknown_fields
 from stages.discover.overlays import read_overlays
-from stages.discover.ownfile import read_own_file
+from stages.discover.own_file import read_own_file
 from stages.discover.registry import Sources
-from stages.discover.sessionplaces import clean_path
-from stages.discover.yamltext import EXPANSION_LIMIT, Node, YamlError, parse_yaml
+from stages.discover.session_places import clean_path
+from stages.discover.yaml_text import EXPANSION_LIMIT, Node, YamlError, parse_yaml
 from stages.errors import ConfigBroken, RunFileBroken
-from stages.jsontext import decode_object
+from stages.floor.json_text import decode_object
+from stages.floor.workers import Workers
 from stages.map import map_project
 from stages.messages import Entry, LegacyProject, Orchestrator, PlannedProject
-from stages.workers import Workers
 from tests.support import ENTRY, NOW, OLD, ORCHESTRATOR, UUID, lifecycle
 
 YAML_SEEDS = (

@@ -75,7 +75,7 @@ def install(directory: Path) -> Path:
     """Write a program `ao-import`, as an installer does, and return where it is."""
     program = directory / "ao-import"
     program.write_text(
-        f"#!{sys.executable}\nfrom pipeline.cli import main\n\nmain()\n",
+        f"#!{sys.executable}\nfrom pipeline.terminal.cli import main\n\nmain()\n",
         encoding="utf-8",
     )
     program.chmod(0o755)

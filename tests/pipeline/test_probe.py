@@ -26,7 +26,7 @@ def watch(event, arguments):
         place = arguments[0]
         places.append(place if isinstance(place, int) else os.fsdecode(place))
 sys.addaudithook(watch)
-from pipeline.cli import main
+from pipeline.terminal.cli import main
 sys.argv[1:] = ["status", "--json"]
 try:
     main()

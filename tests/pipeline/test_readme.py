@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import pytest
 
-from pipeline.demo import write_demo_store
-from pipeline.summary import REMEDIES
+from pipeline.terminal.demo import write_demo_store
 from stages.discover.behaviour import BEHAVIOUR_FIELDS
+from stages.notes import KINDS
 from tests.pipeline.command import REPOSITORY, TIMEOUT_SECONDS, environment, install
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -129,19 +129,15 @@ def test_the_pictures_are_there() -> None:
 
 def test_each_kind_of_note_is_explained() -> None:
     table = README.partition("## When something is noted")[2].partition("\n## ")[0]
-    explained = {
-        kind
-        for line in table.splitlines()
-        if line.startswith("| `")
-        for kind in re.findall(r"`([a-z-]+)`", line.split("|")[1])
-    }
 
-    assert explained == kinds_in_the_code()
+    assert [line for line in table.splitlines() if line.startswith("| `")] == [
+        f"| `{name}` | {kind.says} | {kind.to_do or 'nothing'} |"
+        for name, kind in KINDS.items()
+    ]
 
 
 def test_each_failure_has_something_to_do() -> None:
-    assert set(REMEDIES) <= kinds_in_the_code()
-    assert failed_kinds_in_the_readme() <= set(REMEDIES)
+    assert all(kind.to_do for kind in KINDS.values() if kind.severity == "failed")
 
 
 @pytest.mark.parametrize("field", sorted(BEHAVIOUR_FIELDS))
@@ -149,42 +145,3 @@ def test_each_field_of_behaviour_is_in_the_tables(field: str) -> None:
     tables = README.partition("## What comes across")[2].partition("\n## ")[0]
 
     assert re.search(rf"`{field}\b", tables)
-
-
-def failed_kinds_in_the_readme() -> set[str]:
-    table = README.partition("| **failed**")[2].partition("| **lossy**")[0]
-
-    return set(re.findall(r"^\| `([a-z-]+)`", table, re.MULTILINE))
-
-
-def kinds_in_the_code() -> set[str]:
-    """Return each word that a note is made with, whichever way it is handed on."""
-    found: set[str] = {"project-changed", "session-changed"}  # put together there
-    for folder in ("stages", "pipeline"):
-        for file in (REPOSITORY / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                found |= _kinds(node)
-
-    return found
-
-
-def _kinds(node: ast.AST) -> set[str]:
-    values: list[ast.expr] = []
-    is_keyword = isinstance(node, ast.keyword) and node.arg == "kind"
-    is_name = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "kind"
-    if isinstance(node, ast.keyword | ast.Assign) and (is_keyword or is_name):
-        values.append(node.value)
-    elif isinstance(node, ast.Call):
-        called = ast.unparse(node.func)
-        if called == "_note":
-            values += node.args[1:2]
-        elif called in ("losses.add", "self._find"):
-            values += node.args[:1]
-
-    return {
-        value.value
-        for value in values
-        if isinstance(value, ast.Constant)
-        and isinstance(value.value, str)
-        and KIND.fullmatch(value.value)
-    }

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from stages.text import quote
+from stages.floor.text import quote
 from tests.pipeline.command import ao_import
 from tests.support import UUID, Store, lifecycle, snapshot
 
@@ -100,7 +100,7 @@ def test_what_is_missing_is_told_apart_from_what_has_changed(store: Store) -> No
 
     assert (status, stderr) == (1, "")
     assert [(fault["project"], fault["kind"]) for fault in result["faults"]] == [
-        ("app", "transcript-missing"),
+        ("app", "copy-missing"),
         ("web", "session-missing"),
     ]
     assert [(item["project"], item["kind"]) for item in result["changed"]] == [

@@ -99,7 +99,7 @@ async def test_missing_and_changed_rows_are_told_apart(
         pytest.param(CONTENT + b"more", [], id="grown-copy"),
         pytest.param(CONTENT[:-1], ["transcript-differs"], id="shorter-copy"),
         pytest.param(b"x" + CONTENT[1:], ["transcript-differs"], id="other-copy"),
-        pytest.param(None, ["transcript-missing"], id="no-copy"),
+        pytest.param(None, ["copy-missing"], id="no-copy"),
     ],
 )
 async def test_transcript_begins_with_what_its_source_holds(

@@ -20,9 +20,9 @@ import stages.discover
 import stages.map
 import stages.relocate
 import stages.write
-from stages.database import DATABASE_NAME, open_for_reading, open_for_writing
+from stages.database.opening import DATABASE_NAME, open_for_reading, open_for_writing
 from stages.discover import Registry
-from stages.workers import Workers
+from stages.floor.workers import Workers
 from tests.support import NOW, STAGE_SECONDS, UUID, Store, lifecycle, run_stage
 
 PROJECTS = 24

@@ -9,20 +9,18 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-import stages.database
-from stages.database import (
+import stages.database.opening
+from stages.database.lookup import ExistingSession, Lookup, look_up
+from stages.database.opening import (
     DATABASE_NAME,
-    ExistingSession,
-    Lookup,
     begin,
-    look_up,
     make_data_dir,
     open_for_reading,
     open_for_writing,
 )
 from stages.database.schema import CREATE_STATEMENTS
 from stages.errors import DatabaseUnusable, WriteFailed
-from stages.workers import Workers
+from stages.floor.workers import Workers
 from tests.stages.test_schema import FACTS, describe
 from tests.support import snapshot
 
@@ -241,7 +239,7 @@ async def test_database_that_another_made_meanwhile_is_used_as_it_is(
         f"INSERT INTO projects (id, path, registered_at) VALUES ('a', '/a', '{time}')"
     )
     monkeypatch.setattr(
-        stages.database,
+        stages.database.opening,
         "_make_file",
         lambda file: make(file.parent, *CREATE_STATEMENTS, its_own),
     )

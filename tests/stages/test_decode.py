@@ -14,8 +14,8 @@ from stages.decode import read_project
 from stages.decode.choice import Choice, Names
 from stages.decode.lifecycle import Lifecycle, find_lifecycle, is_terminal
 from stages.decode.record import decode_key_value, decode_orchestrator, decode_v1_record
+from stages.floor.workers import Workers
 from stages.messages import Behaviour, Entry, LegacyProject, Orchestrator, Role
-from stages.workers import Workers
 from tests.support import (
     ENTRY,
     OLD,

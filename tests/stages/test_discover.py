@@ -22,8 +22,8 @@ from stages.discover.behaviour import (
 from stages.discover.fields import Fields
 from stages.discover.overlays import read_overlays
 from stages.discover.registry import Sources
-from stages.discover.sessionplaces import clean_path, legacy_prefix_of
-from stages.discover.yamltext import Node, Quoted
+from stages.discover.session_places import clean_path, legacy_prefix_of
+from stages.discover.yaml_text import Node, Quoted
 from stages.errors import ConfigBroken, StoreUnreadable
 from stages.messages import Behaviour, Entry, Role
 from tests.support import Store

@@ -21,7 +21,7 @@ from stages.decode.record import (
     is_v1_worker,
 )
 from stages.discover.behaviour import Defaults, read_behaviour, unknown_fields
-from stages.discover.yamltext import Node
+from stages.discover.yaml_text import Node
 from stages.map import map_project
 from stages.messages import (
     Entry,

@@ -9,8 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 import stages.relocate
-from stages.buckets import slug_of
-from stages.directories import Directory
+from stages.floor.buckets import slug_of
+from stages.floor.directories import Directory
+from stages.floor.workers import Stopped, Workers
 from stages.messages import (
     RelocatedProject,
     Severity,
@@ -18,7 +19,6 @@ from stages.messages import (
     WrittenProject,
 )
 from stages.relocate.copying import copy_transcript, discard_leftovers, measure
-from stages.workers import Stopped, Workers
 from tests.support import OTHER_UUID, UUID, never, run_stage, snapshot
 
 FILE = f"{UUID}.jsonl"
@@ -256,7 +256,7 @@ async def test_transcript_in_several_buckets_is_not_taken(buckets: Buckets) -> N
 
     relocated = await buckets.relocate()
 
-    assert outcome(relocated) == ("missing", 0, [("transcript-ambiguous", "lossy")])
+    assert outcome(relocated) == ("missing", 0, [("transcript-ambiguous", "failed")])
 
 
 @pytest.mark.parametrize("target", ["file", "sidecar", "bucket"])

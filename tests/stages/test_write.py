@@ -11,11 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 import stages.write
-from stages.database import DATABASE_NAME, open_for_writing
+from stages.database.opening import DATABASE_NAME, open_for_writing
 from stages.errors import WriteFailed
+from stages.floor.workers import Workers
 from stages.map import map_project
 from stages.messages import LegacyProject, Note, PlannedProject, WrittenProject
-from stages.workers import Workers
 from tests.support import ENTRY, NOW, ORCHESTRATOR, OTHER_UUID, UUID, run_stage
 
 

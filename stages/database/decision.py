@@ -1,0 +1,149 @@
+"""What is inserted and what is left as it is: pure, given what the database has."""
+
+from __future__ import annotations
+
+__all__ = ("Decider",)
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from stages.database.lookup import ExistingSession, Lookup
+from stages.floor.buckets import is_uuid
+from stages.floor.text import quote
+from stages.messages import (
+    Note,
+    OrchestratorOutcome,
+    PlannedProject,
+    ProjectOutcome,
+    ProjectRow,
+    SessionRow,
+    TranscriptPlan,
+    WrittenProject,
+)
+from stages.notes import note
+
+
+class Decider:
+    """Decides project by project; what the run itself claimed counts as there.
+
+    After `decide`, `projects` and `sessions` are the rows to insert for that batch. The
+    claims are kept for the whole run, so that a dry run sees the same conflicts.
+    """
+
+    def __init__(self) -> None:
+        self.projects: list[ProjectRow] = []
+        self.sessions: list[SessionRow] = []
+        self._id_by_path: dict[str, str] = {}
+        self._project_by_session: dict[str, str] = {}
+
+    def decide(
+        self, batch: Iterable[PlannedProject], lookup: Lookup
+    ) -> list[WrittenProject]:
+        """Return what becomes of each planned project (rules P4, P5, L8)."""
+        self.projects, self.sessions = [], []
+
+        return [self._decide_project(planned, lookup) for planned in batch]
+
+    def _decide_project(
+        self, planned: PlannedProject, lookup: Lookup
+    ) -> WrittenProject:
+        row = planned.project
+        outcome: ProjectOutcome = "skipped"
+        notes: list[Note] = []
+        if row.id not in lookup.project_ids:
+            owner = lookup.id_by_path.get(row.path) or self._id_by_path.get(row.path)
+            if owner is not None:
+                return self._conflict(planned, owner)
+
+            outcome = "imported"
+            self._id_by_path[row.path] = row.id
+            self.projects.append(row)
+            notes += planned.project_notes
+        notes += planned.record_notes
+
+        orchestrator: OrchestratorOutcome
+        transcript = planned.transcript
+        if planned.session is None:
+            orchestrator = "absent" if planned.orchestrator == "absent" else "skipped"
+        elif (existing := self._existing(planned.session.id, lookup)) is not None:
+            orchestrator = "skipped"
+            if existing.project_id == row.id:
+                transcript = transcript and _of_existing(transcript, existing)
+            else:
+                transcript = None
+                notes.append(_session_taken(planned.session, existing))
+        elif row.id in lookup.numbered:
+            orchestrator, transcript = "skipped", None
+            notes.append(_number_taken(planned.session))
+        else:
+            orchestrator = "imported"
+            self._project_by_session[planned.session.id] = row.id
+            self.sessions.append(planned.session)
+            notes += planned.session_notes
+
+        return WrittenProject(
+            id=row.id,
+            project=outcome,
+            orchestrator=orchestrator,
+            transcript=transcript,
+            notes=tuple(notes),
+            sessions_read=planned.sessions_read,
+            files_skipped=planned.files_skipped,
+        )
+
+    def _existing(self, session_id: str, lookup: Lookup) -> ExistingSession | None:
+        found = lookup.sessions.get(session_id)
+        claimed_by = self._project_by_session.get(session_id)
+        if found is None and claimed_by is not None:
+            found = ExistingSession(
+                project_id=claimed_by, harness="", agent_session_id=""
+            )
+
+        return found
+
+    def _conflict(self, planned: PlannedProject, owner: str) -> WrittenProject:
+        text = (
+            f"not imported: its path {quote(planned.project.path)} is that of the "
+            f"project {quote(owner)}"
+        )
+
+        return WrittenProject(
+            id=planned.project.id,
+            project="conflict",
+            orchestrator="not-considered",
+            transcript=None,
+            notes=(note("path-taken", planned.project.id, text),),
+            sessions_read=planned.sessions_read,
+            files_skipped=planned.files_skipped,
+        )
+
+
+def _of_existing(
+    plan: TranscriptPlan, existing: ExistingSession
+) -> TranscriptPlan | None:
+    """Return the plan for a session that was there: its own id decides (rule T3)."""
+    if not plan.is_found:
+        return plan
+    if existing.harness != "claude-code" or not is_uuid(existing.agent_session_id):
+        return None
+
+    return replace(plan, uuid=existing.agent_session_id, problem="")
+
+
+def _session_taken(session: SessionRow, existing: ExistingSession) -> Note:
+    text = (
+        f"orchestrator not imported: the session {quote(session.id)} belongs to the "
+        f"project {quote(existing.project_id)}; give one of them another sessionPrefix"
+    )
+
+    return note("session-taken", session.project_id, text)
+
+
+def _number_taken(session: SessionRow) -> Note:
+    text = (
+        f"orchestrator {quote(session.id)} not imported: the project already has "
+        "a session with the number 0"
+    )
+
+    return note("number-taken", session.project_id, text)

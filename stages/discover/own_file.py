@@ -1,0 +1,101 @@
+"""The project's own file in its checkout: flat or wrapped, or why it does not load (B1, C3)."""
+
+from __future__ import annotations
+
+__all__ = ("OWN_FILE_NAMES", "OwnFile", "read_own_file")
+
+import os
+
+from stages.discover.behaviour import IDENTITY_FIELDS, Defaults, read_defaults
+from stages.discover.yaml_text import Node, YamlError, parse_yaml
+from stages.floor.files import NotRegular, read_regular, reason
+
+OWN_FILE_NAMES = ("agent-orchestrator.yaml", "agent-orchestrator.yml")
+OWN_FILE_LIMIT = 16 * 1024 * 1024  # bytes
+
+
+class OwnFile:
+    """What a project's own file says; `problem` is set where it does not load."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        fields: dict[str, Node] | None = None,
+        defaults: Defaults | None = None,
+        problem: str = "",
+    ) -> None:
+        self.path = path
+        self.fields = fields or {}
+        self.defaults = defaults  # None: those of the registry count
+        self.problem = problem
+
+
+def read_own_file(
+    directory: str, project_id: str, read_already: frozenset[str]
+) -> OwnFile | None:
+    """Return the project's own file, or None if it has none.
+
+    `read_already` are files that were read as the registry (rule C7), resolved.
+    """
+    for name in OWN_FILE_NAMES:
+        path = os.path.join(directory, name)
+        try:
+            os.lstat(path)
+        except PermissionError as error:  # whether there is one cannot be known
+            return OwnFile(path, problem=reason(error))
+        except OSError:
+            continue
+        if read_already and os.path.realpath(path) in read_already:
+            return None
+
+        try:
+            if not _is_inside(path, directory):
+                return OwnFile(
+                    path, problem="it is a link that leads out of the project"
+                )
+            root = parse_yaml(read_regular(path, OWN_FILE_LIMIT)).root
+        except NotRegular:
+            return OwnFile(path, problem="it is no regular file")
+        except OSError as error:
+            return OwnFile(path, problem=reason(error))
+        except YamlError as error:
+            return OwnFile(path, problem=str(error))
+        return _unwrapped(path, root, project_id)
+
+    return None
+
+
+def _is_inside(path: str, directory: str) -> bool:
+    # Nearly all of them are no link at all, and two calls of realpath cost more.
+    if not os.path.islink(path):
+        return True
+
+    home = os.path.realpath(directory)
+    return os.path.realpath(path).startswith(os.path.join(home, ""))
+
+
+def _unwrapped(path: str, root: Node, project_id: str) -> OwnFile:
+    if root is None:
+        return OwnFile(path, problem="it is empty")
+    if not isinstance(root, dict):
+        return OwnFile(path, problem="it is no mapping")
+    if "projects" not in root:
+        return OwnFile(path, fields=_without_identity(root))
+
+    projects = root["projects"]
+    entry: Node = None
+    if isinstance(projects, dict):
+        only = next(iter(projects.values())) if len(projects) == 1 else None
+        entry = projects.get(project_id, only)
+    if not isinstance(entry, dict):
+        return OwnFile(path, problem="it has no entry for this project")
+
+    node = root.get("defaults")
+    defaults = None if node is None else read_defaults(node)
+    return OwnFile(path, fields=_without_identity(entry), defaults=defaults)
+
+
+def _without_identity(fields: dict[str, Node]) -> dict[str, Node]:
+    # Identity is the registry's; here it is passed over, whatever it holds (C3).
+    return {name: node for name, node in fields.items() if name not in IDENTITY_FIELDS}

@@ -1,0 +1,1 @@
+"""What every stage stands on: files, buckets, threads, streams, text and times."""
