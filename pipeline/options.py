@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from stages.discover.registry import Places
+from stages.discover.configuration import Places
 
 DEFAULT_READERS = 8  # at most; how many read at once follows from what they wait for
 CONFIG_NAME = "config.yaml"

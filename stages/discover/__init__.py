@@ -19,16 +19,11 @@ from anyio.abc import ObjectSendStream
 from msgspec.structs import replace
 
 from stages.discover.behaviour import BEHAVIOUR_FIELDS, read_behaviour, unknown_fields
+from stages.discover.configuration import Places, read_sources
 from stages.discover.fields import Fields
 from stages.discover.origins import Repositories, find_git
 from stages.discover.own_file import read_own_file
-from stages.discover.registry import (
-    Places,
-    RegisteredProject,
-    Registry,
-    load_registry,
-    read_sources,
-)
+from stages.discover.registry import RegisteredProject, Registry, load_registry
 from stages.discover.yaml_text import Node
 from stages.floor.hops import run_in_hops
 from stages.floor.text import plain, quote

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ("Places", "RegisteredProject", "Registry", "load_registry", "read_sources")
+__all__ = ("RegisteredProject", "Registry", "load_registry")
 
 import os
 import re
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
-import aiofiles
 import msgspec
-from anyio import CancelScope
 
-from stages.discover.behaviour import Defaults, read_defaults
+from stages.discover.behaviour import Defaults
+from stages.discover.configuration import Places, Sources, parse_configuration
 from stages.discover.fields import Fields
-from stages.discover.overlays import OVERLAY_LIMIT, Overlays, read_overlays
+from stages.discover.overlays import Overlays, read_overlays
 from stages.discover.pointers import Pointed, follow_pointers
 from stages.discover.session_places import (
     V1Directories,
@@ -24,38 +22,14 @@ from stages.discover.session_places import (
     legacy_prefix_of,
     list_v1_directories,
 )
-from stages.discover.yaml_text import Node, YamlError, parse_yaml
-from stages.errors import ConfigBroken, StoreUnreadable
-from stages.floor.files import NotRegular, opener, reason
+from stages.discover.yaml_text import Node
 from stages.floor.json_text import mend
 from stages.floor.text import listing, plain, quote
-from stages.floor.times import from_file_time
-from stages.floor.workers import Workers
 from stages.messages import Note
 from stages.notes import note
 
-CONFIG_LIMIT = 64 * 1024 * 1024  # bytes
-
 _VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _REFUSED_IN_PREFIX = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
-
-
-class Places(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the legacy store is, and whose home `~` means."""
-
-    root: Path
-    config: Path
-    config_is_required: bool  # named by the user: it must exist
-    home: str
-
-
-class Sources(msgspec.Struct, frozen=True, kw_only=True):
-    """The files that the registry is read from; what is missing is empty."""
-
-    config: bytes
-    config_modified_at: datetime | None
-    preferences: bytes
-    registered: bytes
 
 
 # Without `gc` 10,000 of them make a garbage collection, which holds all threads, a third
@@ -95,45 +69,6 @@ class Registry:
         return len(self.projects) + len(self.invalid)
 
 
-async def read_sources(places: Places, workers: Workers) -> Sources:
-    """Read the configuration and the portfolio files.
-
-    :raises StoreUnreadable: one of them is there and cannot be read, or the
-        configuration is missing although the user named it.
-    """
-    config, modified_at = b"", None
-    try:
-        config, info = await _read_once(places.config, CONFIG_LIMIT, workers)
-        modified_at = from_file_time(info.st_mtime_ns)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if places.config_is_required:
-            raise StoreUnreadable(places.config, "there is no such file") from error
-    except OSError as error:
-        raise StoreUnreadable(places.config, reason(error)) from error
-    if len(config) > CONFIG_LIMIT:
-        problem = f"it has more than {CONFIG_LIMIT} bytes"
-        raise StoreUnreadable(places.config, problem)
-
-    overlays = []
-    for name in ("preferences.json", "registered.json"):
-        path = places.root / "portfolio" / name
-        try:
-            content, _ = await _read_once(path, OVERLAY_LIMIT, workers)
-        except (FileNotFoundError, NotADirectoryError, NotRegular):
-            content = b""
-        except OSError as error:
-            # It may well be sound, and a name that is left out now never comes again.
-            raise StoreUnreadable(path, reason(error)) from error
-        overlays.append(content if len(content) <= OVERLAY_LIMIT else b"")
-
-    return Sources(
-        config=config,
-        config_modified_at=modified_at,
-        preferences=overlays[0],
-        registered=overlays[1],
-    )
-
-
 def load_registry(
     sources: Sources, places: Places, check: Callable[[], None] = lambda: None
 ) -> Registry:
@@ -150,7 +85,9 @@ def load_registry(
     )
     registry = Registry(sources.config_modified_at, overlays)
 
-    entries, defaults = _parse_config(sources.config, places.config, check)
+    configuration = parse_configuration(sources.config, places.config, check)
+    entries, defaults = configuration.entries, configuration.defaults
+    registry.notes += configuration.notes
     directories = list_v1_directories(places.root)
     if entries:
         source = str(places.config)
@@ -159,7 +96,8 @@ def load_registry(
             _add(registry, project_id, node, places, directories, source, defaults)
         _note_unclaimed(registry, directories)
     else:
-        pointed, registry.notes = follow_pointers(directories)
+        pointed, notes = follow_pointers(directories)
+        registry.notes += notes
         for project_id, found in sorted(pointed.items()):
             _add(
                 registry,
@@ -183,30 +121,6 @@ def load_registry(
                 registry.owner_of_prefix[prefix] = ""
 
     return registry
-
-
-def _parse_config(
-    data: bytes, file: Path, check: Callable[[], None]
-) -> tuple[dict[str, Node], Defaults]:
-    try:
-        document = parse_yaml(data, check)
-    except YamlError as error:
-        raise ConfigBroken(file, error.line, error.column, error.problem) from error
-
-    root = document.root
-    if root is None:
-        return {}, Defaults()
-    if not isinstance(root, dict):
-        raise ConfigBroken(file, *document.place, "a mapping is wanted here")
-
-    projects = root.get("projects")
-    if projects is not None and not isinstance(projects, dict):
-        place = document.places.get("projects", document.place)
-        raise ConfigBroken(
-            file, *place, '"projects" must be a mapping of ids to entries'
-        )
-
-    return projects or {}, read_defaults(root.get("defaults"))
 
 
 def _add(
@@ -294,23 +208,3 @@ def _note_unclaimed(registry: Registry, directories: V1Directories) -> None:
                 plain(directories.root),
             )
         )
-
-
-async def _read_once(
-    path: Path, limit: int, workers: Workers
-) -> tuple[bytes, os.stat_result]:
-    """Return at most one byte more than the limit, and the file's data.
-
-    :raises OSError: the file is missing, unreadable or no regular file.
-    """
-    # Shielded: a cancelled `open` leaks its handle. And closed by hand: the `async with`
-    # of aiofiles closes in the event loop's default threads, whatever it was told.
-    with CancelScope(shield=True):
-        file = await aiofiles.open(path, "rb", opener=opener, executor=workers.executor)
-        try:
-            info = os.fstat(file.fileno())
-            content = await file.read(limit + 1) or b""  # None: it would have blocked
-        finally:
-            await file.close()
-
-    return content, info

@@ -24,9 +24,9 @@ from stages.decode.record import (
 )
 from stages.discover import Places, load_registry
 from stages.discover.behaviour import Defaults, read_behaviour, unknown_fields
+from stages.discover.configuration import Sources
 from stages.discover.overlays import read_overlays
 from stages.discover.own_file import read_own_file
-from stages.discover.registry import Sources
 from stages.discover.session_places import clean_path
 from stages.discover.yaml_text import EXPANSION_LIMIT, Node, YamlError, parse_yaml
 from stages.errors import ConfigBroken, RunFileBroken

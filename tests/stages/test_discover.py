@@ -19,9 +19,9 @@ from stages.discover.behaviour import (
     read_defaults,
     unknown_fields,
 )
+from stages.discover.configuration import Sources
 from stages.discover.fields import Fields
 from stages.discover.overlays import read_overlays
-from stages.discover.registry import Sources
 from stages.discover.session_places import clean_path, legacy_prefix_of
 from stages.discover.yaml_text import Node, Quoted
 from stages.errors import ConfigBroken, StoreUnreadable
