@@ -30,6 +30,7 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path | None = None  # of the new store
     claude_dir: Path | None = None  # the directory of Claude Code's transcript buckets
     projects: tuple[str, ...] = ()  # ids; none means all
+    include_ended: bool = False  # an ended orchestrator where there is no live one
     dry_run: bool = False  # plan and report, write nothing
     readers: int = DEFAULT_READERS  # threads that read session records, at most
 
@@ -42,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     buckets: Path
     run_file: Path
     projects: tuple[str, ...]
+    include_ended: bool  # rule S8
     is_dry_run: bool
     readers: int
     environment: dict[str, str]
@@ -64,6 +66,7 @@ def resolve(options: ImportOptions, environment: Mapping[str, str]) -> Settings:
         buckets=_absolute(options.claude_dir) or claude_home / "projects",
         run_file=_from(environment, "AO_RUN_FILE") or home / ".ao" / "running.json",
         projects=options.projects,
+        include_ended=options.include_ended,
         is_dry_run=options.dry_run,
         readers=max(options.readers, 1),
         environment=dict(environment),

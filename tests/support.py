@@ -213,6 +213,7 @@ class Store:
             buckets=self.buckets,
             run_file=self.home / ".ao" / "running.json",
             projects=(),
+            include_ended=False,
             is_dry_run=False,
             readers=2,
             environment=dict(os.environ),

@@ -101,6 +101,11 @@ _PROJECT = click.option(
     multiple=True,
     help="Only this project; may be given several times.",
 )
+_INCLUDE_ENDED = click.option(
+    "--include-ended",
+    is_flag=True,
+    help="Where no orchestrator of a project is live, bring the one that was terminated.",
+)
 _READERS = click.option(
     "--readers",
     metavar="N",
@@ -166,6 +171,7 @@ def commands() -> None:
 @_STORE
 @_CLAUDE_DIR
 @_PROJECT
+@_INCLUDE_ENDED
 @click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @_JSON
@@ -186,6 +192,7 @@ def import_command(
     data_dir: Path | None,
     claude_dir: Path | None,
     projects: tuple[str, ...],
+    include_ended: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -237,6 +244,7 @@ def import_command(
         data_dir=data_dir,
         claude_dir=claude_dir,
         projects=projects,
+        include_ended=include_ended,
         dry_run=dry_run,
         readers=readers,
     )
@@ -308,6 +316,7 @@ def status_command(
 @_STORE
 @_CLAUDE_DIR
 @_PROJECT
+@_INCLUDE_ENDED
 @_JSON
 @_READERS
 @_PROGRESS
@@ -319,6 +328,7 @@ def verify_command(
     data_dir: Path | None,
     claude_dir: Path | None,
     projects: tuple[str, ...],
+    include_ended: bool,
     as_json: bool,
     readers: int,
     shows_progress: bool | None,
@@ -356,6 +366,7 @@ def verify_command(
         data_dir=data_dir,
         claude_dir=claude_dir,
         projects=projects,
+        include_ended=include_ended,
         readers=readers,
     )
     with open_progress(shows_progress, is_silent=quiet or as_json) as on_progress:
@@ -519,6 +530,7 @@ def _command_line(command: str, options: ImportOptions, *more: str) -> str:
         *(("--project", project) for project in options.projects),
     ):
         words += [name, str(value)] if value is not None else []
+    words += ["--include-ended"] if options.include_ended else []
 
     return f"{_program()} {shlex.join([*words, *more])}"
 
