@@ -68,11 +68,12 @@ def nothing_to_import(settings: Settings) -> Note:
 async def _import(
     settings: Settings, on_progress: OnProgress | None, meter: Meter
 ) -> Report:
-    tally = Tally(is_dry_run=settings.is_dry_run)
+    tally = Tally(settings)
     async with open_workers(settings) as workers:
         plan = await load_plan(settings, workers)
         tally.add_notes(plan.notes)
         tally.add_invalid(plan.invalid)
+        tally.expect(project.id for project in plan.projects)
         if not plan.registry.count:
             tally.add_notes([nothing_to_import(settings)])
             return tally.report()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 __all__ = (
     "Problem",
+    "ProjectClass",
+    "ProjectResult",
     "Report",
+    "RunStatus",
     "Tally",
     "Verification",
     "VerificationTally",
@@ -12,11 +15,16 @@ __all__ = (
 )
 
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
+from pipeline.options import Settings
+from pipeline.version import VERSION
 from stages.floor.text import plain
 from stages.messages import (
     Checked,
@@ -25,43 +33,79 @@ from stages.messages import (
     RelocatedProject,
     Severity,
     TranscriptOutcome,
+    WrittenProject,
 )
 from stages.notes import KINDS, note
 
+# Incomplete: done, but something that should have come could not (exit status 3).
+RunStatus = Literal["done", "incomplete", "failed", "interrupted"]
+# Pending: a run that failed or was interrupted did not come to it.
+ProjectClass = Literal["imported", "present", "conflicting", "invalid", "pending"]
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One note, for programs."""
 
-    project: str | None
+    project: str | None  # None: it concerns the store as a whole
     kind: str
     severity: Severity
-    source: str | None
+    source: str | None  # the legacy file that it is about
     text: str  # without the project's id
+    about: tuple[str, ...] = ()  # what notes of its kind are counted by: fields, causes
+
+
+class ProjectResult(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
+):
+    """What became of one project; in a dry run, what would become of it."""
+
+    id: str
+    project: ProjectClass
+    orchestrator: OrchestratorOutcome
+    # None: it has none. Pending: the run ended before it was copied.
+    transcript: TranscriptOutcome | Literal["pending"] | None
+    transcript_bytes: int
+    why: tuple[str, ...]  # something of it was left out
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an import did; in a dry run, what it would do."""
+    """What an import did; in a dry run, what it would do.
 
+    Every project is in exactly one of `projects_imported`, those that are there already
+    (`projects_skipped` without `projects_conflicting`), `projects_conflicting` and
+    `projects_invalid`, but for those that a run which did not end well never came to.
+    """
+
+    status: RunStatus = "done"
+    interrupted: bool = False
+    error: str | None = None  # why the run failed
     dry_run: bool = False
     projects_imported: int = 0
-    projects_skipped: int = 0
+    projects_skipped: int = 0  # present and conflicting
+    projects_conflicting: int = 0  # of those, the ones whose path is another project's
     projects_invalid: int = 0
     orchestrators_imported: int = 0
-    orchestrators_skipped: int = 0
+    orchestrators_skipped: int = 0  # not inserted: present and left out
+    orchestrators_present: int = 0  # of those, the ones that are there already
     orchestrators_absent: int = 0
     transcripts_relocated: int = 0
     transcripts_present: int = 0
     transcripts_missing: int = 0
     transcripts_failed: int = 0
     transcript_bytes: int = 0
-    notes: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    seconds: float = 0.0
+    free_bytes: int | None = None  # in a dry run: where the transcripts go
     sessions_read: int = 0
+    sessions_left: int = 0  # records that are no imported orchestrator's: they stay
     files_skipped: int = 0
-    # In a dry run: what would become of each project, and the room where the transcripts go.
-    planned_projects: tuple[PlannedItem, ...] = ()
-    free_bytes: int | None = None
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()  # one for each note
+    projects: tuple[ProjectResult, ...] = ()
+    version: str = VERSION
+    root: str = ""
+    data_dir: str = ""
+    claude_dir: str = ""
+    started_at: datetime | None = None
+    seconds: float = 0.0
 
     @property
     def has_failures(self) -> bool:
@@ -72,17 +116,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def has_room(self) -> bool:
         """Whether the transcripts have room where they go, as far as that is known."""
         return self.free_bytes is None or self.transcript_bytes <= self.free_bytes
-
-
-class PlannedItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a dry run found that an import would do with one project."""
-
-    id: str
-    project: Literal["imported", "skipped", "conflict", "invalid"]
-    orchestrator: OrchestratorOutcome
-    transcript: TranscriptOutcome | None  # None: it has none
-    transcript_bytes: int
-    why: tuple[str, ...]  # something of it would be left out
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -97,86 +130,109 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Tally:
-    """Adds up what became of the projects."""
+    """Collects what became of the projects, and adds it up at the end."""
 
-    def __init__(self, *, is_dry_run: bool) -> None:
-        self._is_dry_run = is_dry_run
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._started = time.perf_counter()
-        self._counts: dict[str, int] = {}
-        self._notes: list[Note] = []
-        self._planned: list[PlannedItem] = []
+        self._notes: list[Note] = []  # those of no outcome
+        self._invalid: list[Note] = []
+        self._pending: set[str] = set()
+        self._projects: dict[str, RelocatedProject] = {}
+
+    def expect(self, project_ids: Iterable[str]) -> None:
+        """Say which projects the run is about, before the first of them comes."""
+        self._pending.update(project_ids)
 
     def add_invalid(self, notes: Iterable[Note]) -> None:
         """Count projects that could not even be planned, by their notes."""
-        for invalid in notes:
-            self._notes.append(invalid)
-            self._count("projects_invalid")
-            if self._is_dry_run:
-                self._planned.append(
-                    PlannedItem(
-                        id=invalid.project_id or "",
-                        project="invalid",
-                        orchestrator="not-considered",
-                        transcript=None,
-                        transcript_bytes=0,
-                        why=(invalid.text,),
-                    )
-                )
+        self._invalid += notes
 
     def add_notes(self, notes: Iterable[Note]) -> None:
         """Add notes that belong to no outcome."""
         self._notes += notes
 
-    def add(self, project: RelocatedProject) -> None:
-        """Count one project."""
-        outcome = "imported" if project.project == "imported" else "skipped"
-        self._count(f"projects_{outcome}")
-        if project.orchestrator != "not-considered":
-            self._count(f"orchestrators_{project.orchestrator}")
-        if project.transcript is not None:
-            self._count(f"transcripts_{project.transcript}")
-        self._count("transcript_bytes", project.transcript_bytes)
-        self._count("sessions_read", project.sessions_read)
-        self._count("files_skipped", project.files_skipped)
-        self._notes += project.notes
-        if self._is_dry_run:
-            self._planned.append(
-                PlannedItem(
-                    id=project.id,
-                    project=project.project,
-                    orchestrator=project.orchestrator,
-                    transcript=project.transcript,
-                    transcript_bytes=project.transcript_bytes,
-                    why=tuple(
-                        each.text
-                        for each in project.notes
-                        if KINDS[each.kind].leaves_out
-                    ),
-                )
-            )
-
-    def report(self, *, free_bytes: int | None = None) -> Report:
-        """Return the report, its notes in the order of the projects' ids (rule P6).
-
-        `free_bytes` is the room where the transcripts go, in a dry run.
-        """
-        need_bytes = self._counts.get("transcript_bytes", 0)
-        if free_bytes is not None and need_bytes > free_bytes:
-            self._notes.append(_too_little_space(need_bytes, free_bytes))
-        notes = _in_order(self._notes)
-
-        return Report(
-            dry_run=self._is_dry_run,
-            notes=tuple(map(_line, notes)),
-            problems=tuple(map(to_problem, notes)),
-            seconds=round(time.perf_counter() - self._started, 3),
-            planned_projects=tuple(sorted(self._planned, key=lambda item: item.id)),
-            free_bytes=free_bytes,
-            **self._counts,
+    def add_written(self, project: WrittenProject) -> None:
+        """Count one project whose rows are committed; its transcript comes later."""
+        self._pending.discard(project.id)
+        self._projects[project.id] = RelocatedProject(
+            id=project.id,
+            project=project.project,
+            orchestrator=project.orchestrator,
+            transcript=None,
+            transcript_bytes=0,
+            notes=project.notes,
+            sessions_read=project.sessions_read,
+            files_skipped=project.files_skipped,
         )
 
-    def _count(self, name: str, by: int = 1) -> None:
-        self._counts[name] = self._counts.get(name, 0) + by
+    def add(self, project: RelocatedProject) -> None:
+        """Count one project that is done."""
+        self._pending.discard(project.id)
+        self._projects[project.id] = project
+
+    @property
+    def transcript_bytes(self) -> int:
+        """The bytes of all transcripts that were copied, or that a dry run would copy."""
+        return sum(project.transcript_bytes for project in self._projects.values())
+
+    def report(
+        self,
+        *,
+        free_bytes: int | None = None,
+        error: BaseException | None = None,
+    ) -> Report:
+        """Return the report, notes and projects in the order of their ids (rule P6).
+
+        `free_bytes` is the room where the transcripts go, in a dry run; `error` is what
+        ended the run before its time: an `Exception` is a failure, anything else an
+        interruption.
+        """
+        settings = self._settings
+        projects = self._projects.values()
+        notes = [*self._notes, *self._invalid]
+        for project in projects:
+            notes += project.notes
+        need_bytes = self.transcript_bytes
+        if free_bytes is not None and need_bytes > free_bytes:
+            notes.append(_too_little_space(need_bytes, free_bytes))
+        notes = _in_order(notes)
+
+        report = Report(
+            status=_status_of(notes, error),
+            interrupted=error is not None and not isinstance(error, Exception),
+            error=str(error) if isinstance(error, Exception) else None,
+            dry_run=settings.is_dry_run,
+            notes=tuple(map(_line, notes)),
+            problems=tuple(map(to_problem, notes)),
+            projects=tuple(sorted(self._results(), key=lambda result: result.id)),
+            transcript_bytes=need_bytes,
+            free_bytes=free_bytes,
+            projects_invalid=len(self._invalid),
+            root=_encodable(str(settings.places.root)),
+            data_dir=_encodable(str(settings.data_dir)),
+            claude_dir=_encodable(str(settings.buckets)),
+            started_at=settings.now,
+            seconds=round(time.perf_counter() - self._started, 3),
+        )
+        return replace(report, **_counts(projects))
+
+    def _results(self) -> Iterable[ProjectResult]:
+        for invalid in self._invalid:
+            yield _without_rows(invalid.project_id or "", "invalid", (invalid.text,))
+        for project_id in self._pending:
+            yield _without_rows(project_id, "pending", ())
+        for project in self._projects.values():
+            yield ProjectResult(
+                id=project.id,
+                project=project.project,
+                orchestrator=project.orchestrator,
+                transcript=project.transcript,
+                transcript_bytes=project.transcript_bytes,
+                why=tuple(
+                    each.text for each in project.notes if KINDS[each.kind].leaves_out
+                ),
+            )
 
 
 class VerificationTally:
@@ -208,6 +264,54 @@ class VerificationTally:
         )
 
 
+def _counts(projects: Collection[RelocatedProject]) -> dict[str, int]:
+    """Return the numbers of the report, by its fields."""
+    rows = Counter(project.project for project in projects)
+    orchestrators = Counter(project.orchestrator for project in projects)
+    transcripts = Counter(project.transcript for project in projects)
+    sessions_read = sum(project.sessions_read for project in projects)
+    # Those that came, now or earlier, have a record each.
+    came = orchestrators["imported"] + orchestrators["present"]
+
+    return {
+        "projects_imported": rows["imported"],
+        "projects_skipped": rows["present"] + rows["conflicting"],
+        "projects_conflicting": rows["conflicting"],
+        "orchestrators_imported": orchestrators["imported"],
+        "orchestrators_skipped": orchestrators["present"] + orchestrators["skipped"],
+        "orchestrators_present": orchestrators["present"],
+        "orchestrators_absent": orchestrators["absent"],
+        "transcripts_relocated": transcripts["relocated"],
+        "transcripts_present": transcripts["present"],
+        "transcripts_missing": transcripts["missing"],
+        "transcripts_failed": transcripts["failed"],
+        "sessions_read": sessions_read,
+        "sessions_left": max(sessions_read - came, 0),
+        "files_skipped": sum(project.files_skipped for project in projects),
+    }
+
+
+def _status_of(notes: Iterable[Note], error: BaseException | None) -> RunStatus:
+    if error is not None:
+        return "failed" if isinstance(error, Exception) else "interrupted"
+
+    has_failures = any(note.severity == "failed" for note in notes)
+    return "incomplete" if has_failures else "done"
+
+
+def _without_rows(
+    project_id: str, project: ProjectClass, why: tuple[str, ...]
+) -> ProjectResult:
+    return ProjectResult(
+        id=_encodable(project_id),
+        project=project,
+        orchestrator="not-considered",
+        transcript=None,
+        transcript_bytes=0,
+        why=why,
+    )
+
+
 def to_problem(found: Note) -> Problem:
     """Return the note as programs read it."""
     return Problem(
@@ -216,6 +320,7 @@ def to_problem(found: Note) -> Problem:
         severity=found.severity,
         source=found.source and _encodable(found.source),
         text=found.text,
+        about=found.about,
     )
 
 

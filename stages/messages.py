@@ -36,8 +36,11 @@ import msgspec
 IMPORTABLE_AGENTS = frozenset({"claude-code", "codex", "opencode"})
 
 Severity = Literal["lossy", "failed"]
-ProjectOutcome = Literal["imported", "skipped", "conflict"]
-OrchestratorOutcome = Literal["imported", "skipped", "absent", "not-considered"]
+# Imported: inserted by this run. Present: there already. Conflicting: its path is another's.
+ProjectOutcome = Literal["imported", "present", "conflicting"]
+OrchestratorOutcome = Literal[
+    "imported", "present", "skipped", "absent", "not-considered"
+]
 TranscriptOutcome = Literal["relocated", "present", "missing", "failed"]
 
 
@@ -49,6 +52,8 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity  # failed: something that should have come did not
     text: str  # one line, for people: what was not carried and why
     source: str | None = None  # the legacy file that it is about
+    # What notes of one kind are counted by, where their texts differ: fields, causes.
+    about: tuple[str, ...] = ()
 
 
 class Role(msgspec.Struct, frozen=True, kw_only=True):

@@ -329,10 +329,12 @@ def note(
     source: str | None = None,
     *,
     severity: Severity | None = None,
+    about: tuple[str, ...] = (),
 ) -> Note:
     """Return a note of a kind; a project id of `None` means the store as a whole.
 
-    `severity` is for the kinds that are graver for one record than for another.
+    `severity` is for the kinds that are graver for one record than for another. `about`
+    names, one by one, what the summary counts notes of this kind by: fields, causes.
     """
     return Note(
         project_id=project_id,
@@ -340,4 +342,5 @@ def note(
         severity=severity or KINDS[kind].severity,
         text=text,
         source=source,
+        about=about,
     )

@@ -15,7 +15,7 @@ __all__ = (
 from collections.abc import Iterable, Sequence
 
 from pipeline.probing import Probe
-from pipeline.report import PlannedItem, Problem, Report, Verification
+from pipeline.report import Problem, ProjectResult, Report, Verification
 from pipeline.terminal.progress_display import format_bytes
 from stages.floor.text import plain
 from stages.notes import KINDS
@@ -68,7 +68,7 @@ def format_plan(report: Report) -> str:
     """Return what a dry run found for each project, and the room that it needs."""
     from rich.cells import cell_len
 
-    items = report.planned_projects
+    items = report.projects
     names = [plain(item.id) for item in items]
     width = min(max(map(cell_len, names), default=0), ID_WIDTH)
     lines = ["Dry run: nothing was written. An import would do this:", ""]
@@ -146,13 +146,18 @@ def _invalid_aside(count: int) -> str:
 
 
 def _counts(report: Report) -> list[str]:
-    projects = f"{report.projects_imported} imported, {report.projects_skipped} already present"
-    if report.projects_invalid:
-        projects += f", {report.projects_invalid} invalid"
-    orchestrators = (
-        f"{report.orchestrators_imported} imported, {report.orchestrators_skipped} skipped, "
-        f"{report.orchestrators_absent} absent"
-    )
+    present = report.projects_skipped - report.projects_conflicting
+    projects = f"{report.projects_imported} imported, {present} already present"
+    for count, word in (
+        (report.projects_conflicting, "conflicting"),
+        (report.projects_invalid, "invalid"),
+    ):
+        projects += f", {count} {word}" if count else ""
+    orchestrators = f"{report.orchestrators_imported} imported"
+    if report.orchestrators_present:
+        orchestrators += f", {report.orchestrators_present} already present"
+    left_out = report.orchestrators_skipped - report.orchestrators_present
+    orchestrators += f", {left_out} skipped, {report.orchestrators_absent} absent"
     transcripts = f"{report.transcripts_relocated} relocated"
     for count, word in (
         (report.transcripts_present, "already present"),
@@ -252,9 +257,9 @@ def _command(title: str, command: str) -> list[str]:
     return ["", title, f"  $ {command}"]
 
 
-def _plan_of(item: PlannedItem) -> str:
+def _plan_of(item: ProjectResult) -> str:
     why = "; ".join(item.why)
-    if item.project in ("conflict", "invalid"):
+    if item.project in ("conflicting", "invalid"):
         return f"leave out: {why.removeprefix('not imported: ')}"
 
     orchestrator = {"imported": "import", "absent": "none"}.get(

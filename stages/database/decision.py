@@ -49,7 +49,7 @@ class Decider:
         self, planned: PlannedProject, lookup: Lookup
     ) -> WrittenProject:
         row = planned.project
-        outcome: ProjectOutcome = "skipped"
+        outcome: ProjectOutcome = "present"
         notes: list[Note] = []
         if row.id not in lookup.project_ids:
             owner = lookup.id_by_path.get(row.path) or self._id_by_path.get(row.path)
@@ -67,11 +67,11 @@ class Decider:
         if planned.session is None:
             orchestrator = "absent" if planned.orchestrator == "absent" else "skipped"
         elif (existing := self._existing(planned.session.id, lookup)) is not None:
-            orchestrator = "skipped"
             if existing.project_id == row.id:
+                orchestrator = "present"
                 transcript = transcript and _of_existing(transcript, existing)
             else:
-                transcript = None
+                orchestrator, transcript = "skipped", None
                 notes.append(_session_taken(planned.session, existing))
         elif row.id in lookup.numbered:
             orchestrator, transcript = "skipped", None
@@ -110,7 +110,7 @@ class Decider:
 
         return WrittenProject(
             id=planned.project.id,
-            project="conflict",
+            project="conflicting",
             orchestrator="not-considered",
             transcript=None,
             notes=(note("path-taken", planned.project.id, text),),

@@ -126,7 +126,7 @@ async def test_project_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     written = await write(tmp_path, planned(path="/elsewhere"))
 
     assert rows(tmp_path, "SELECT * FROM projects") == before
-    assert outcomes(written) == [("app", "skipped", "imported", ["record", "session"])]
+    assert outcomes(written) == [("app", "present", "imported", ["record", "session"])]
 
 
 async def test_project_whose_path_is_taken_is_not_imported(tmp_path: Path) -> None:
@@ -137,8 +137,8 @@ async def test_project_whose_path_is_taken_is_not_imported(tmp_path: Path) -> No
     )
 
     assert outcomes(written)[1:] == [
-        ("b", "conflict", "not-considered", ["path-taken"]),
-        ("c", "conflict", "not-considered", ["path-taken"]),
+        ("b", "conflicting", "not-considered", ["path-taken"]),
+        ("c", "conflicting", "not-considered", ["path-taken"]),
     ]
     assert '"old"' in written[1].notes[0].text
     assert '"a"' in written[2].notes[0].text
@@ -156,7 +156,7 @@ async def test_path_of_an_archived_project_is_free_but_its_id_is_not(
 
     written = await write(tmp_path, planned("new", "/same"), planned("old", "/other"))
 
-    assert [each.project for each in written] == ["imported", "skipped"]
+    assert [each.project for each in written] == ["imported", "present"]
 
 
 async def test_session_of_another_project_is_not_taken_over(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ async def test_session_of_another_project_is_not_taken_over(tmp_path: Path) -> N
         "skipped",
         ["project", "record", "session-taken"],
     )
-    assert outcomes(again) == [("b", "skipped", "skipped", ["record", "session-taken"])]
+    assert outcomes(again) == [("b", "present", "skipped", ["record", "session-taken"])]
     assert written[1].transcript is again[0].transcript is None
     assert written[1].notes[2].severity == "failed"
 
@@ -190,7 +190,7 @@ async def test_project_that_has_a_session_number_0_gets_no_other(
     (written,) = await write(tmp_path, planned())
 
     assert outcomes([written]) == [
-        ("app", "skipped", "skipped", ["record", "number-taken"])
+        ("app", "present", "skipped", ["record", "number-taken"])
     ]
     assert written.transcript is None
 
@@ -223,7 +223,7 @@ async def test_session_that_is_there_says_which_transcript_is_its_own(
     )
 
     assert (written.transcript and written.transcript.uuid) == uuid
-    assert (written.project, written.orchestrator) == ("skipped", "skipped")
+    assert (written.project, written.orchestrator) == ("present", "present")
 
 
 async def test_dry_run_decides_the_same_and_writes_nothing(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ async def test_dry_run_needs_no_database() -> None:
         now=NOW,
     )
 
-    assert [each.project for each in written] == ["imported", "conflict"]
+    assert [each.project for each in written] == ["imported", "conflicting"]
 
 
 async def test_more_projects_than_a_transaction_holds_are_all_written(

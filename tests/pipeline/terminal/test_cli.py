@@ -34,6 +34,17 @@ CONTRACT_KEYS = {
     "seconds",
     "sessionsRead",
     "filesSkipped",
+    "version",
+    "root",
+    "dataDir",
+    "claudeDir",
+    "startedAt",
+    "status",
+    "interrupted",
+    "projects",
+    "projectsConflicting",
+    "sessionsLeft",
+    "orchestratorsPresent",
 }
 QUESTION = "Import projects and orchestrator sessions from {root}? [Y/n] "
 USAGE = "Usage: ao-import {command} [OPTIONS]\nTry 'ao-import {command} --help' for help.\n\n"
@@ -78,7 +89,7 @@ def test_an_import_and_a_second_one(store: Store) -> None:
     assert ao_import(store.home, "import") == (
         0,
         "Projects:       0 imported, 1 already present\n"
-        "Orchestrators:  0 imported, 1 skipped, 0 absent\n"
+        "Orchestrators:  0 imported, 1 already present, 0 skipped, 0 absent\n"
         "Transcripts:    0 relocated, 1 already present\n"
         "\n"
         "Nothing is left to import.\n",
@@ -112,7 +123,7 @@ def test_a_dry_run_says_the_same_as_json(store: Store) -> None:
 
     assert (status, stderr) == (0, "")
     assert report.keys() >= CONTRACT_KEYS
-    assert report["plannedProjects"] == [
+    assert report["projects"] == [
         {
             "id": "app",
             "project": "imported",
@@ -130,9 +141,7 @@ def test_a_dry_run_says_what_is_left_out_and_why(partial: Store) -> None:
     status, stdout, _ = ao_import(partial.home, "import", "--dry-run", "--json")
 
     assert status == 3
-    assert [
-        (item["id"], item["why"]) for item in json.loads(stdout)["plannedProjects"]
-    ] == [
+    assert [(item["id"], item["why"]) for item in json.loads(stdout)["projects"]] == [
         ("app", []),
         ("bad", ["not imported: its entry has no path"]),
     ]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.probing import Probe
-from pipeline.report import PlannedItem, Problem, Report, Verification
+from pipeline.report import Problem, ProjectResult, Report, Verification
 from pipeline.terminal.summary import (
     NOTES_PER_KIND,
     format_failures,
@@ -166,12 +166,12 @@ def test_the_plan_says_of_each_project_what_and_why() -> None:
         dry_run=True,
         transcript_bytes=3 * GIB,
         free_bytes=40 * GIB,
-        planned_projects=(
+        projects=(
             planned("app", "imported", "imported", "relocated", size_bytes=3 * GIB),
             planned("docs", "imported", "skipped", why=("orchestrator is terminal",)),
             planned("lone", "imported", "absent"),
-            planned("old", "skipped", "skipped", "present"),
-            planned("shared", "conflict", why=("not imported: its path is taken",)),
+            planned("old", "present", "present", "present"),
+            planned("shared", "conflicting", why=("not imported: its path is taken",)),
             planned("プロジェクト", "invalid", why=("not imported: bad id",)),
             planned("odd", "imported", "imported", "missing"),
         ),
@@ -292,8 +292,8 @@ def planned(
     *,
     size_bytes: int = 0,
     why: tuple[str, ...] = (),
-) -> PlannedItem:
-    return PlannedItem(
+) -> ProjectResult:
+    return ProjectResult(
         id=project_id,
         project=project,  # type: ignore[arg-type]  # a plain word keeps the table short
         orchestrator=orchestrator,  # type: ignore[arg-type]  # likewise
