@@ -269,13 +269,13 @@ def test_a_live_daemon_is_named_and_nothing_is_done(store: Store) -> None:
         pytest.param(
             ["imprt"],
             "COMMAND [ARGS]...",
-            "There is no command 'imprt'. Did you mean import?",
+            "No such command 'imprt'. Did you mean 'import'?",
             id="command",
         ),
         pytest.param(
             ["nonsense"],
             "COMMAND [ARGS]...",
-            "There is no command 'nonsense'.",
+            "No such command 'nonsense'.",
             id="command-like-none",
         ),
         pytest.param(
