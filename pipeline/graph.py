@@ -125,10 +125,14 @@ async def import_graph(
     connection: aiosqlite.Connection | None,
     add: Callable[[RelocatedProject], None],
     *,
+    committed: Callable[[WrittenProject], None],
     meter: Meter,
     on_progress: OnProgress | None,
 ) -> None:
-    """Run the stages of an import and add up what comes out at their end."""
+    """Run the stages of an import and add up what comes out at their end.
+
+    `committed` gets each project when its rows are there, `add` when its transcript is.
+    """
     written: Stream[WrittenProject] = meter.open_stream("written", WRITTEN_BUFFER)
     outcome: Stream[RelocatedProject] = meter.open_stream("outcome", OUTCOME_BUFFER)
     steps: Steps = {"legacy": "read", "written": "write", "outcome": "relocate"}
@@ -143,6 +147,7 @@ async def import_graph(
                 is_dry_run=settings.is_dry_run,
                 file=settings.data_dir / DATABASE_NAME,
                 now=settings.now,
+                committed=committed,
             )
         )
         tasks.start_soon(

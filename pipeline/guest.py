@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("as_guest",)
+__all__ = ("as_guest", "cause_of")
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -38,7 +38,7 @@ async def as_guest(work: Callable[[], Awaitable[T]]) -> T:
         try:
             results.append(await work())
         except BaseExceptionGroup as group:
-            errors.append(_cause(group))
+            errors.append(cause_of(group))
         except Exception as error:  # raised below, out of reach of the group
             errors.append(error)
 
@@ -50,15 +50,16 @@ async def as_guest(work: Callable[[], Awaitable[T]]) -> T:
     return results[0]
 
 
-def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def cause_of(error: BaseException) -> BaseException:
+    """Return the one error of a group that the others follow from; of none, itself."""
     causes: list[BaseException] = []
-    pending: list[BaseException] = [group]
+    pending: list[BaseException] = [error]
     while pending:
-        error = pending.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            pending += error.exceptions
+        each = pending.pop(0)
+        if isinstance(each, BaseExceptionGroup):
+            pending += each.exceptions
         else:
-            causes.append(error)
+            causes.append(each)
 
     consequences = (anyio.BrokenResourceError, anyio.ClosedResourceError)
     return next((e for e in causes if not isinstance(e, consequences)), causes[0])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("nothing_to_import", "run_import", "run_import_with")
+__all__ = ("OnPartial", "nothing_to_import", "run_import", "run_import_with")
 
 import os
-import shutil
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+
+from anyio import CancelScope
 
 from pipeline.daemon import refuse_daemon
 from pipeline.graph import (
@@ -18,19 +19,28 @@ from pipeline.graph import (
     load_plan,
     open_workers,
 )
-from pipeline.guest import as_guest
+from pipeline.guest import as_guest, cause_of
+from pipeline.kept_notes import NOTES_NAME, keep_notes
 from pipeline.lock import only_import
 from pipeline.options import ImportOptions, Settings, resolve
 from pipeline.progress import Meter
+from pipeline.rehearsal import rehearse
 from pipeline.report import Report, Tally
 from stages.database.opening import open_for_reading, open_for_writing
-from stages.floor.text import plain
+from stages.floor.files import reason
+from stages.floor.text import plain, quote
+from stages.floor.workers import Workers
 from stages.messages import Note
 from stages.notes import note
 
+OnPartial = Callable[[Report], None]
+
 
 async def run_import(
-    options: ImportOptions, *, on_progress: OnProgress | None = None
+    options: ImportOptions,
+    *,
+    on_progress: OnProgress | None = None,
+    on_partial: OnPartial | None = None,
 ) -> Report:
     """Bring a legacy store into the database, and return what was done.
 
@@ -39,19 +49,29 @@ async def run_import(
         report = await run_import(ImportOptions(data_dir=Path("/srv/ao")))
         print(report.projects_imported, *report.notes, sep="\\n")
 
+    `on_partial` gets the report of what was done by a run that fails or is cancelled,
+    before that is raised: a cancelled call can return nothing.
+
     :raises ImportFailed: it could not be done; its text says what, where and what to do.
         What was committed before stays, and running again continues.
     """
     return await run_import_with(
-        resolve(options, os.environ), on_progress=on_progress, meter=Meter()
+        resolve(options, os.environ),
+        on_progress=on_progress,
+        on_partial=on_partial,
+        meter=Meter(),
     )
 
 
 async def run_import_with(
-    settings: Settings, *, on_progress: OnProgress | None, meter: Meter
+    settings: Settings,
+    *,
+    on_progress: OnProgress | None,
+    on_partial: OnPartial | None = None,
+    meter: Meter,
 ) -> Report:
     """Import with everything resolved; the meter keeps what was counted."""
-    return await as_guest(partial(_import, settings, on_progress, meter))
+    return await as_guest(partial(_import, settings, on_progress, on_partial, meter))
 
 
 def nothing_to_import(settings: Settings) -> Note:
@@ -66,9 +86,24 @@ def nothing_to_import(settings: Settings) -> Note:
 
 
 async def _import(
-    settings: Settings, on_progress: OnProgress | None, meter: Meter
+    settings: Settings,
+    on_progress: OnProgress | None,
+    on_partial: OnPartial | None,
+    meter: Meter,
 ) -> Report:
     tally = Tally(settings)
+    try:
+        return await _run(settings, tally, on_progress, meter)
+    except BaseException as error:
+        if on_partial is not None:
+            with CancelScope(shield=True):
+                on_partial(await _partial_report(tally, error))
+        raise
+
+
+async def _run(
+    settings: Settings, tally: Tally, on_progress: OnProgress | None, meter: Meter
+) -> Report:
     async with open_workers(settings) as workers:
         plan = await load_plan(settings, workers)
         tally.add_notes(plan.notes)
@@ -79,26 +114,25 @@ async def _import(
             return tally.report()
 
         await refuse_daemon(settings.run_file, workers.reading)
-        if settings.is_dry_run:
-            async with open_for_reading(
-                settings.data_dir, workers.reading
-            ) as connection:
-                await import_graph(
-                    settings,
-                    plan,
-                    workers,
-                    connection,
-                    tally.add,
-                    meter=meter,
-                    on_progress=on_progress,
-                )
-            free_bytes = await workers.reading.submit(_free_bytes, settings.buckets)
-            return await workers.reading.submit(tally.report, free_bytes=free_bytes)
+        if not settings.is_dry_run:
+            return await _write(settings, plan, workers, tally, meter, on_progress)
 
-        if plan.projects:
-            await _write(settings, plan, workers, tally, meter, on_progress)
-        # Of 10,000 projects it takes 60 ms, too long for the event loop.
-        return await workers.reading.submit(tally.report)
+        async with open_for_reading(settings.data_dir, workers.reading) as connection:
+            await import_graph(
+                settings,
+                plan,
+                workers,
+                connection,
+                tally.add,
+                committed=tally.add_written,
+                meter=meter,
+                on_progress=on_progress,
+            )
+        found = await workers.reading.submit(rehearse, settings, tally.transcript_bytes)
+        tally.add_notes(found.notes)
+        if found.copy_problem:
+            tally.fail_copies(found.copy_problem)
+        return await workers.reading.submit(tally.report, free_bytes=found.free_bytes)
 
 
 async def _write(
@@ -108,30 +142,57 @@ async def _write(
     tally: Tally,
     meter: Meter,
     on_progress: OnProgress | None,
-) -> None:
+) -> Report:
     async with only_import(settings.data_dir, workers.reading):
         # A daemon may have started while the registry was read.
         await refuse_daemon(settings.run_file, workers.reading)
-        async with open_for_writing(settings.data_dir, workers.reading) as connection:
-            await import_graph(
-                settings,
-                plan,
-                workers,
-                connection,
-                tally.add,
-                meter=meter,
-                on_progress=on_progress,
-            )
-
-
-def _free_bytes(directory: Path) -> int | None:
-    """Return the room where a directory is, or would be."""
-    for place in (directory, *directory.parents):
         try:
-            return shutil.disk_usage(place).free
-        except FileNotFoundError:
-            continue
-        except OSError:
-            return None
+            if plan.projects:
+                async with open_for_writing(
+                    settings.data_dir, workers.reading
+                ) as connection:
+                    await import_graph(
+                        settings,
+                        plan,
+                        workers,
+                        connection,
+                        tally.add,
+                        committed=tally.add_written,
+                        meter=meter,
+                        on_progress=on_progress,
+                    )
+        except BaseException as error:
+            with CancelScope(shield=True):
+                report = await _partial_report(tally, error)
+                await _keep(settings, tally, report)
+            raise
 
-    return None
+        # Of 10,000 projects it takes 60 ms, too long for the event loop.
+        report = await workers.reading.submit(tally.report)
+        with CancelScope(shield=True):
+            report = await _keep(settings, tally, report)
+
+    return report
+
+
+async def _keep(settings: Settings, tally: Tally, report: Report) -> Report:
+    """Keep the notes in the data dir, and return the report, which says if that failed."""
+    # A thread of its own: those of the run may be waiting for a disk that hangs.
+    async with Workers(1, "ao-import-notes") as workers:
+        try:
+            await workers.submit(
+                keep_notes, settings.data_dir, report, is_part=bool(settings.projects)
+            )
+        except OSError as error:
+            file = quote(str(settings.data_dir / NOTES_NAME))
+            text = f"the notes could not be kept in {file}: {reason(error)}"
+            tally.add_notes([note("notes-not-kept", None, text)])
+            return await workers.submit(tally.report)
+
+    return report
+
+
+async def _partial_report(tally: Tally, error: BaseException) -> Report:
+    """Return the report of a run that this error has ended."""
+    async with Workers(1, "ao-import-report") as workers:
+        return await workers.submit(tally.report, error=cause_of(error))

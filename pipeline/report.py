@@ -138,6 +138,7 @@ class Tally:
         self._notes: list[Note] = []  # those of no outcome
         self._invalid: list[Note] = []
         self._pending: set[str] = set()
+        self._copying: set[str] = set()
         self._projects: dict[str, RelocatedProject] = {}
 
     def expect(self, project_ids: Iterable[str]) -> None:
@@ -155,6 +156,8 @@ class Tally:
     def add_written(self, project: WrittenProject) -> None:
         """Count one project whose rows are committed; its transcript comes later."""
         self._pending.discard(project.id)
+        if project.transcript is not None:
+            self._copying.add(project.id)
         self._projects[project.id] = RelocatedProject(
             id=project.id,
             project=project.project,
@@ -168,8 +171,18 @@ class Tally:
 
     def add(self, project: RelocatedProject) -> None:
         """Count one project that is done."""
-        self._pending.discard(project.id)
+        self._copying.discard(project.id)
         self._projects[project.id] = project
+
+    def fail_copies(self, problem: str) -> None:
+        """Say of all that a dry run would copy that it could not be."""
+        for project in self._projects.values():
+            if project.transcript == "relocated":
+                text = f"its transcript could not be copied: {problem}"
+                failure = note("transcript-failed", project.id, text, about=(problem,))
+                self._projects[project.id] = replace(
+                    project, transcript="failed", notes=(*project.notes, failure)
+                )
 
     @property
     def transcript_bytes(self) -> int:
@@ -193,9 +206,6 @@ class Tally:
         notes = [*self._notes, *self._invalid]
         for project in projects:
             notes += project.notes
-        need_bytes = self.transcript_bytes
-        if free_bytes is not None and need_bytes > free_bytes:
-            notes.append(_too_little_space(need_bytes, free_bytes))
         notes = _in_order(notes)
 
         report = Report(
@@ -206,7 +216,7 @@ class Tally:
             notes=tuple(map(_line, notes)),
             problems=tuple(map(to_problem, notes)),
             projects=tuple(sorted(self._results(), key=lambda result: result.id)),
-            transcript_bytes=need_bytes,
+            transcript_bytes=self.transcript_bytes,
             free_bytes=free_bytes,
             projects_invalid=len(self._invalid),
             root=_encodable(str(settings.places.root)),
@@ -227,7 +237,9 @@ class Tally:
                 id=project.id,
                 project=project.project,
                 orchestrator=project.orchestrator,
-                transcript=project.transcript,
+                transcript="pending"
+                if project.id in self._copying
+                else project.transcript,
                 transcript_bytes=project.transcript_bytes,
                 why=tuple(
                     each.text for each in project.notes if KINDS[each.kind].leaves_out
@@ -295,7 +307,7 @@ def _status_of(notes: Iterable[Note], error: BaseException | None) -> RunStatus:
     if error is not None:
         return "failed" if isinstance(error, Exception) else "interrupted"
 
-    has_failures = any(note.severity == "failed" for note in notes)
+    has_failures = any(each.severity == "failed" for each in notes)
     return "incomplete" if has_failures else "done"
 
 
@@ -329,15 +341,6 @@ def _line(found: Note) -> str:
         found.text
         if found.project_id is None
         else f"{plain(found.project_id)}: {found.text}"
-    )
-
-
-def _too_little_space(need_bytes: int, free_bytes: int) -> Note:
-    return note(
-        "too-little-space",
-        None,
-        f"too little space: the transcripts need {need_bytes} bytes, and where they "
-        f"go {free_bytes} are free",
     )
 
 

@@ -24,6 +24,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     says: str  # what happened, as part of a sentence
     to_do: str  # what to do about it; empty where there is nothing to do
     leaves_out: bool = False  # a project, an orchestrator or a transcript stays behind
+    is_once: bool = False  # given with the row or copy that it is about, never again
     of: Result = "import"
 
 
@@ -89,11 +90,17 @@ KINDS: dict[str, Kind] = {
         says="the checkout's agent-orchestrator.yaml does not load; the settings of the "
         "entry were taken",
         to_do="mend that file for the record; correct the settings in the new application",
+        is_once=True,
     ),
     "too-little-space": Kind(
         severity="failed",
         says="the transcripts need more room than there is",
         to_do="make room where the transcripts go, and look again",
+    ),
+    "target-unwritable": Kind(
+        severity="failed",
+        says="nothing can be written where it would go",
+        to_do="allow writing there, or name another place with --data-dir or --claude-dir",
     ),
     # What the rules leave out, or what did not come exactly as it was.
     "nothing-to-import": Kind(
@@ -111,6 +118,7 @@ KINDS: dict[str, Kind] = {
         says="the orchestrator's legacy worktree is still there; the new application works "
         "in one of its own",
         to_do="commit or save what is not committed there before you delete the old store",
+        is_once=True,
     ),
     "transcript-missing": Kind(
         severity="lossy",
@@ -123,6 +131,7 @@ KINDS: dict[str, Kind] = {
         severity="lossy",
         says="the record names nothing that its agent could resume by",
         to_do="the orchestrator starts without its history",
+        is_once=True,
     ),
     "terminal": Kind(
         severity="lossy",
@@ -163,77 +172,92 @@ KINDS: dict[str, Kind] = {
         severity="lossy",
         says="an agent is unknown to the new application; that role has none",
         to_do="choose one in the new application, or it will not start that role",
+        is_once=True,
     ),
     "permissions-unset": Kind(
         severity="lossy",
         says="nobody wrote permissions for a role: the legacy application ran it without "
         "asking, the new one asks",
         to_do="choose bypass-permissions in the new application, if that is what you want",
+        is_once=True,
     ),
     "permissions": Kind(
         severity="lossy",
         says="a permission mode became the nearest one that the new application has",
         to_do="choose another in the new application",
+        is_once=True,
     ),
     "refused-value": Kind(
         severity="lossy",
         says="the new application refuses a value",
         to_do="set another one there",
+        is_once=True,
     ),
     "session-id": Kind(
         severity="lossy",
         says="the session's id was made fit for the new application",
         to_do="",
+        is_once=True,
     ),
     "wrong-type": Kind(
         severity="lossy",
         says="a value has the wrong type and was left out",
         to_do="set it in the new application",
+        is_once=True,
     ),
     "unknown-field": Kind(
         severity="lossy",
         says="a field that nobody knows, perhaps misspelled, was left out",
         to_do="set it in the new application",
+        is_once=True,
     ),
     "no-home": Kind(
         severity="lossy",
         says="settings that the new application has no place for",
         to_do="set up what it offers instead",
+        is_once=True,
     ),
     "inline-overridden": Kind(
         severity="lossy",
         says="fields of the entry gave way to the checkout's own file",
         to_do="see that the own file is right",
+        is_once=True,
     ),
     "resume-id": Kind(
         severity="lossy",
         says="a resume id is not what its agent gives out",
         to_do="the orchestrator starts without its history",
+        is_once=True,
     ),
     "codex-model": Kind(
         severity="lossy",
         says="the new application has no place for a session's codexModel",
         to_do="choose the model in the new application",
+        is_once=True,
     ),
     "restore-fallback-reason": Kind(
         severity="lossy",
         says="the new application has no place for restoreFallbackReason",
         to_do="",
+        is_once=True,
     ),
     "transcript-found": Kind(
         severity="lossy",
         says="the newest transcript of the orchestrator's bucket was taken",
         to_do="see that it is the right one",
+        is_once=True,
     ),
     "transcript-moved": Kind(
         severity="lossy",
         says="the transcript was found in another bucket",
         to_do="",
+        is_once=True,
     ),
     "transcript-part": Kind(
         severity="lossy",
         says="links and special files beside a transcript were left out",
         to_do="copy by hand what you need",
+        is_once=True,
     ),
     "hidden-sessions": Kind(
         severity="lossy",
@@ -244,11 +268,13 @@ KINDS: dict[str, Kind] = {
         severity="lossy",
         says="the project is in no config.yaml; another file registers it",
         to_do="",
+        is_once=True,
     ),
     "registered-twice": Kind(
         severity="lossy",
         says="two files register the same id; the first counts",
         to_do="see that it is the right one",
+        is_once=True,
     ),
     "last-stop": Kind(
         severity="lossy",
@@ -269,6 +295,12 @@ KINDS: dict[str, Kind] = {
         severity="lossy",
         says="git did not say the origin of a checkout in time; the entry's counts",
         to_do="set it in the new application",
+        is_once=True,
+    ),
+    "notes-not-kept": Kind(
+        severity="lossy",
+        says="the notes of this import could not be kept in the data dir",
+        to_do="save this summary, or import again with --report",
     ),
     # What a verification finds.
     "project-missing": Kind(

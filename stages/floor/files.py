@@ -22,6 +22,7 @@ __all__ = (
     "read_regular",
     "read_rest",
     "reason",
+    "write_whole",
 )
 
 import errno
@@ -29,6 +30,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import cast
 
 try:
@@ -262,6 +264,33 @@ def flush_directory(path: str) -> None:
         flush(fd)
     finally:
         os.close(fd)
+
+
+def write_whole(file: Path, content: bytes, mode: int) -> None:
+    """Write a file beside its place, flush it, and give it its name.
+
+    The mode is given whatever the umask says. What a killed run has left beside the
+    place goes; only one run at a time may do this.
+
+    :raises OSError: it could not be written; a file of that name stays as it was.
+    """
+    work = file.with_name(f"{file.name}.part")
+    work.unlink(missing_ok=True)
+    # Exclusive: a link that was planted under this name is not written through.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    fd = os.open(work, flags, mode)
+    try:
+        with open(fd, "wb") as stream:
+            if hasattr(os, "fchmod"):
+                os.fchmod(fd, mode)
+            stream.write(content)
+            stream.flush()
+            flush(fd)
+        os.replace(work, file)
+    except BaseException:
+        work.unlink(missing_ok=True)
+        raise
+    flush_directory(str(file.parent))
 
 
 def reason(error: OSError) -> str:

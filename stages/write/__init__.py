@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("run",)
 
 import sqlite3
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -58,11 +59,14 @@ async def run(
     is_dry_run: bool,
     file: Path,
     now: datetime,
+    committed: Callable[[WrittenProject], None],
 ) -> None:
     """Insert the rows that are not there yet, and send what became of each project.
 
     A project and its session are in one transaction. A dry run decides the same and
-    inserts nothing; it may have no connection, where there is no database.
+    inserts nothing; it may have no connection, where there is no database. `committed`
+    gets each project at once when its rows are: what is sent may be lost on its way, if
+    the run is interrupted.
 
     :raises WriteFailed: the database could not be written. What was sent is committed.
     """
@@ -80,6 +84,8 @@ async def run(
                         await _insert(connection, decider, now)
                 except sqlite3.Error as error:
                     raise WriteFailed(file, write_problem(error)) from error
+            for project in written:
+                committed(project)
             for project in written:
                 await send.send(project)
 

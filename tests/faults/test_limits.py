@@ -112,7 +112,7 @@ def test_a_disk_full_while_the_database_is_made_is_said_and_the_next_run_works(
     assert "running the import again is safe" in first.stderr
     assert second.status == 0, second.stderr
     put_back(scene, scene.data_dir, "second")
-    assert data_dir_names(scene) == {".import.lock", "ao.db"}
+    assert data_dir_names(scene) == {".import-notes.json", ".import.lock", "ao.db"}
     shutil.rmtree(scene.home / "out" / "kept")
     assert differences(scene.state(), wanted) == []
 

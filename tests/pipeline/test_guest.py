@@ -80,7 +80,11 @@ class Leftovers:
         assert asyncio.all_tasks() == self._tasks
         assert count_descriptors() == self._descriptors
         if data_dir.exists():
-            assert set(os.listdir(data_dir)) <= {"ao.db", ".import.lock"}
+            assert set(os.listdir(data_dir)) <= {
+                "ao.db",
+                ".import.lock",
+                ".import-notes.json",
+            }
         buckets = self._made / "claude"
         assert [name for name in buckets.rglob(".*") if "ao-import" in name.name] == []
 

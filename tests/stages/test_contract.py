@@ -96,6 +96,7 @@ class Bench:
                     "is_dry_run": False,
                     "file": data_dir / DATABASE_NAME,
                     "now": NOW,
+                    "committed": lambda _: None,
                 }
             elif name == "relocate":
                 settings = {

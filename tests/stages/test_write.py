@@ -53,6 +53,7 @@ async def writing(tmp_path: Path) -> AsyncIterator[dict[str, Any]]:
             "is_dry_run": False,
             "file": tmp_path / DATABASE_NAME,
             "now": NOW,
+            "committed": lambda _: None,
         }
 
 
@@ -248,6 +249,7 @@ async def test_dry_run_needs_no_database() -> None:
         is_dry_run=True,
         file=Path("/ao.db"),
         now=NOW,
+        committed=lambda _: None,
     )
 
     assert [each.project for each in written] == ["imported", "conflicting"]
