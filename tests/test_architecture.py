@@ -18,7 +18,13 @@ MODULES = sorted(
 # Files that say nothing but what their folder is for.
 EMPTY = frozenset(
     Path(folder, "__init__.py")
-    for folder in ("stages", "stages/floor", "stages/database", "pipeline/terminal")
+    for folder in (
+        "stages",
+        "stages/floor",
+        "stages/database",
+        "pipeline/fleet",
+        "pipeline/terminal",
+    )
 )
 
 
