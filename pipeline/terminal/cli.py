@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.terminal.fleet_command import fleet_command
 from pipeline.terminal.import_command import import_command
 from pipeline.terminal.invocation import program, run
 from pipeline.terminal.options import CLAUDE_DIR, STORE
@@ -40,6 +41,7 @@ def commands() -> None:
       ao-import import --dry-run   look at the plan, project by project
       ao-import import             import, after a question
       ao-import verify             check that everything has arrived
+      ao-import fleet '/home/*'    import the stores of many homes
 
     \b
     Exit status:
@@ -58,6 +60,7 @@ def commands() -> None:
     """
 
 
+commands.add_command(fleet_command)
 commands.add_command(import_command)
 commands.add_command(status_command)
 commands.add_command(verify_command)
