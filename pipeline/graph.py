@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 import stages.decode
 import stages.discover
+import stages.locate
 import stages.map
 import stages.relocate
 import stages.write
@@ -31,6 +32,7 @@ from pipeline.progress import (
 from stages.database.opening import DATABASE_NAME
 from stages.discover.registry import RegisteredProject, Registry
 from stages.errors import UnknownProject
+from stages.floor.buckets import Buckets
 from stages.floor.text import resembling
 from stages.floor.workers import Workers
 from stages.messages import (
@@ -137,7 +139,8 @@ async def import_graph(
     outcome: Stream[RelocatedProject] = meter.open_stream("outcome", OUTCOME_BUFFER)
     steps: Steps = {"legacy": "read", "written": "write", "outcome": "relocate"}
     async with _running(steps, plan, meter, on_progress) as tasks:
-        planned = _start_planning(tasks, settings, plan, workers, meter)
+        buckets = Buckets(str(settings.buckets), workers.reading.check)
+        planned = _start_planning(tasks, settings, plan, workers, buckets, meter)
         tasks.start_soon(
             partial(
                 stages.write.run,
@@ -155,7 +158,7 @@ async def import_graph(
                 stages.relocate.run,
                 written[1],
                 outcome[0],
-                buckets=str(settings.buckets),
+                buckets=buckets,
                 is_dry_run=settings.is_dry_run,
                 count=meter.count_bytes,
                 workers=workers.copying,
@@ -181,7 +184,8 @@ async def compare_graph(
     checked: Stream[Checked] = meter.open_stream("checked", OUTCOME_BUFFER)
     steps: Steps = {"legacy": "read", "checked": "compare"}
     async with _running(steps, plan, meter, on_progress) as tasks:
-        planned = _start_planning(tasks, settings, plan, workers, meter)
+        buckets = Buckets(str(settings.buckets), workers.reading.check)
+        planned = _start_planning(tasks, settings, plan, workers, buckets, meter)
         tasks.start_soon(
             partial(
                 stages.compare.run,
@@ -189,7 +193,7 @@ async def compare_graph(
                 checked[0],
                 connection=connection,
                 file=settings.data_dir / DATABASE_NAME,
-                buckets=str(settings.buckets),
+                buckets=buckets,
                 count=meter.count_bytes,
                 workers=workers.copying,
             )
@@ -202,12 +206,14 @@ def _start_planning(
     settings: Settings,
     plan: Plan,
     workers: WorkerPools,
+    buckets: Buckets,
     meter: Meter,
 ) -> MeteredReceive[PlannedProject]:
     """Start the stages that only read, and return what they give."""
     entry: Stream[Entry] = meter.open_stream("entry", ENTRY_BUFFER)
     legacy: Stream[LegacyProject] = meter.open_stream("legacy", LEGACY_BUFFER)
     planned: Stream[PlannedProject] = meter.open_stream("planned", PLANNED_BUFFER)
+    located: Stream[PlannedProject] = meter.open_stream("located", PLANNED_BUFFER)
     places = settings.places
     tasks.start_soon(
         partial(
@@ -226,7 +232,6 @@ def _start_planning(
             stages.decode.run,
             entry[1],
             legacy[0],
-            buckets=str(settings.buckets),
             workers=workers.reading,
         )
     )
@@ -234,8 +239,17 @@ def _start_planning(
     tasks.start_soon(
         partial(stages.map.run, legacy[1], planned[0], worktrees=worktrees)
     )
+    tasks.start_soon(
+        partial(
+            stages.locate.run,
+            planned[1],
+            located[0],
+            buckets=buckets,
+            workers=workers.reading,
+        )
+    )
 
-    return planned[1]
+    return located[1]
 
 
 @asynccontextmanager

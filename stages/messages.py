@@ -12,6 +12,7 @@ __all__ = (
     "Entry",
     "IMPORTABLE_AGENTS",
     "LegacyProject",
+    "Located",
     "Note",
     "Orchestrator",
     "OrchestratorOutcome",
@@ -108,7 +109,7 @@ class Orchestrator(msgspec.Struct, frozen=True, kw_only=True):
     agent: str  # by rule L5; empty where nothing names one
     display_name: str
     branch: str
-    worktree: str
+    worktrees: tuple[str, ...]  # where it may have run, the likeliest first (rule T1)
     prompt: str
     claude_session_uuid: str  # the resume ids are trimmed, and empty where absent
     codex_thread_id: str
@@ -124,8 +125,6 @@ class Orchestrator(msgspec.Struct, frozen=True, kw_only=True):
     last_transition_at: datetime | None
     last_observed_at: datetime | None
     modified_at: datetime  # the file's own time
-    found_uuid: str = ""  # the newest transcript of its bucket (rule T3)
-    bucket_problem: str = ""  # why that bucket could not be read
 
 
 class LegacyProject(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,14 +171,26 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     display_name: str
 
 
+class Located(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a transcript was found: in a bucket of its own, or in any other (rule T3)."""
+
+    state: Literal["found", "moved", "arrived", "ambiguous", "nowhere", "unreadable"]
+    bucket: str = ""  # the name of the one to copy from, if it was found or has moved
+    detail: str = ""  # for the note: which buckets differ, what could not be read
+
+
 class TranscriptPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Which transcript goes with a session, and the directories it belongs to."""
 
     uuid: str  # empty: only a session that is there already can name one
-    is_found: bool  # taken from the bucket, not from the record (rule T3)
-    worktree: str  # where the session ran; not absolute: no bucket
-    new_worktree: str  # where it will run
-    problem: str = ""  # why its bucket could not be read
+    # The record names none that there is: the newest of its bucket, if any (rule T3).
+    is_found: bool = False
+    worktrees: tuple[
+        str, ...
+    ]  # where the session may have run; not absolute: no bucket
+    project_path: str  # a checkout of the user's, as are the transcripts in its bucket
+    new_worktree: str  # where the session will run
+    located: Located | None = None  # None: it was not looked for
 
 
 class PlannedProject(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,6 +199,10 @@ class PlannedProject(msgspec.Struct, frozen=True, kw_only=True):
     project: ProjectRow
     session: SessionRow | None
     transcript: TranscriptPlan | None
+    worktrees: tuple[
+        str, ...
+    ] = ()  # where the session may have run, the likeliest first
+    legacy_branch: str = ""  # what was checked out there
     orchestrator: Literal["planned", "skipped", "absent"]
     project_notes: tuple[Note, ...]  # given if the project's row is inserted
     session_notes: tuple[Note, ...]  # given if the session's row is inserted

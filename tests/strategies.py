@@ -183,7 +183,7 @@ orchestrators: st.SearchStrategy[Orchestrator] = st.builds(
     agent=_agents | texts,
     display_name=texts,
     branch=texts,
-    worktree=texts | st.just("/wt/app"),
+    worktrees=st.lists(texts | st.just("/wt/app"), max_size=2).map(tuple),
     prompt=texts,
     claude_session_uuid=(_uuids | texts).map(str.strip),
     codex_thread_id=(_uuids | texts).map(str.strip),
@@ -199,6 +199,4 @@ orchestrators: st.SearchStrategy[Orchestrator] = st.builds(
     last_transition_at=_moments_or_none,
     last_observed_at=_moments_or_none,
     modified_at=moments | st.just(NOW),
-    found_uuid=st.sampled_from(["", UUID]),
-    bucket_problem=st.just(""),
 )

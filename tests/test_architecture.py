@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-STAGES = frozenset({"compare", "decode", "discover", "map", "relocate", "write"})
+STAGES = frozenset(
+    {"compare", "decode", "discover", "locate", "map", "relocate", "write"}
+)
 MODULES = sorted(
     file.relative_to(ROOT)
     for package in ("pipeline", "stages")

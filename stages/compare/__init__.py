@@ -18,10 +18,10 @@ from stages.compare.rows import RowComparer, read_rows
 from stages.compare.transcripts import Compared, TranscriptComparer
 from stages.database.opening import write_problem
 from stages.errors import DatabaseUnusable
+from stages.floor.buckets import Buckets
 from stages.floor.streams import BatchReceiveStream, receive_batch
-from stages.floor.transcripts import search
 from stages.floor.workers import Workers
-from stages.messages import Checked, PlannedProject, TranscriptPlan
+from stages.messages import Checked, PlannedProject
 
 PROJECTS_PER_LOOK = 100
 COMPARISONS_AHEAD = 16  # for each thread
@@ -33,7 +33,7 @@ async def run(
     *,
     connection: aiosqlite.Connection | None,
     file: Path,
-    buckets: str,
+    buckets: Buckets,
     count: Callable[[int], None],
     workers: Workers,
 ) -> None:
@@ -45,16 +45,11 @@ async def run(
     """
     rows = RowComparer()
     transcripts = TranscriptComparer(buckets, count, workers.check)
-    pending: deque[tuple[Checked, TranscriptPlan, asyncio.Future[Compared]]] = deque()
-    sought: list[tuple[Checked, TranscriptPlan]] = []
+    pending: deque[tuple[Checked, asyncio.Future[Compared]]] = deque()
 
     async def finish() -> None:
-        checked, plan, comparison = pending.popleft()
-        compared = await comparison
-        if compared.is_sought:
-            sought.append((checked, plan))
-        else:
-            await send.send(_with_transcript(checked, compared))
+        checked, comparison = pending.popleft()
+        await send.send(_with_transcript(checked, await comparison))
 
     async with receive, send:
         while batch := await receive_batch(receive, PROJECTS_PER_LOOK):
@@ -68,22 +63,11 @@ async def run(
                     await send.send(checked)
                     continue
                 comparison = workers.submit(transcripts.compare, checked.id, plan)
-                pending.append((checked, plan, comparison))
+                pending.append((checked, comparison))
                 while len(pending) > COMPARISONS_AHEAD * workers.count:
                     await finish()
         while pending:
             await finish()
-
-        if sought:
-            uuids = {plan.uuid for _, plan in sought}
-            places, _ = await workers.submit(search, buckets, uuids, workers.check)
-            for checked, plan in sought:
-                comparison = workers.submit(
-                    transcripts.compare_found, checked.id, plan, places[plan.uuid]
-                )
-                pending.append((checked, plan, comparison))
-            while pending:
-                await finish()
 
 
 def _with_transcript(checked: Checked, compared: Compared) -> Checked:

@@ -133,10 +133,13 @@ def _plan_of(
         return plan
 
     uuid = found["agent_session_id"]
+    if not isinstance(uuid, str) or not is_uuid(uuid):
+        return None
+
     return (
-        msgspec.structs.replace(plan, uuid=uuid)
-        if isinstance(uuid, str) and is_uuid(uuid)
-        else None
+        plan
+        if uuid == plan.uuid
+        else msgspec.structs.replace(plan, uuid=uuid, located=None)
     )
 
 

@@ -10,14 +10,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from stages.floor.buckets import Buckets
 from stages.floor.directories import Directory
-from stages.floor.files import reason
+from stages.floor.files import begins_with, reason
 from stages.floor.text import listing, quote
-from stages.floor.transcripts import locate
 from stages.messages import Note, TranscriptPlan
 from stages.notes import note
-
-READ_BYTES = 256 * 1024
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,48 +23,40 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
     faults: tuple[Note, ...] = ()
     size_bytes: int = 0
-    is_sought: bool = False  # its source is not where the record says
 
 
 class TranscriptComparer:
     """Compares one transcript after the other, in several threads at once."""
 
     def __init__(
-        self, buckets: str, count: Callable[[int], None], check: Callable[[], None]
+        self, buckets: Buckets, count: Callable[[int], None], check: Callable[[], None]
     ) -> None:
         self._buckets, self._count, self._check = buckets, count, check
 
     def compare(self, project_id: str, plan: TranscriptPlan) -> Compared:
-        """Compare a transcript with the one in the bucket of its worktree. Blocks."""
-        located = locate(plan, self._buckets)
-        source = located.source and os.path.join(self._buckets, located.source)
-        if source is None or not _is_regular(
-            os.path.join(source, f"{plan.uuid}.jsonl")
-        ):
-            return Compared(is_sought=True)
-
-        return self._compare_with(project_id, plan.uuid, source, located.destination)
-
-    def compare_found(
-        self, project_id: str, plan: TranscriptPlan, places: list[str]
-    ) -> Compared:
-        """Compare a transcript with the only other one of its name, if there is one."""
-        destination = locate(plan, self._buckets).destination
-        others = [place for place in places if place != destination]
-        if len(others) != 1:
+        """Compare a transcript with its source, if that is still there. Blocks."""
+        located = plan.located or self._buckets.find(plan)
+        if not located.bucket:
             return Compared()
 
-        source = os.path.join(self._buckets, others[0])
+        source = os.path.join(self._buckets.path, located.bucket)
+        try:
+            file = f"{plan.uuid}.jsonl"
+            destination = self._buckets.bucket_of(plan.new_worktree, file)
+            assert destination is not None, "the data dir is absolute"
+        except OSError as error:
+            return _not_compared(project_id, self._buckets.path, source, error)
+
         return self._compare_with(project_id, plan.uuid, source, destination)
 
     def _compare_with(
         self, project_id: str, uuid: str, source_path: str, destination_name: str
     ) -> Compared:
-        path = os.path.join(self._buckets, destination_name, f"{uuid}.jsonl")
+        path = os.path.join(self._buckets.path, destination_name, f"{uuid}.jsonl")
         try:
             with Directory.open(source_path) as source:
                 try:
-                    buckets = Directory.open(self._buckets)
+                    buckets = Directory.open(self._buckets.path)
                     with buckets, buckets.enter(destination_name) as destination:
                         differing: list[str] = []
                         size_bytes = self._compare_file(
@@ -81,11 +71,7 @@ class TranscriptComparer:
                     fault = note("copy-missing", project_id, text, source_path)
                     return Compared(faults=(fault,))
         except OSError as error:
-            text = (
-                f"the transcript {quote(path)} could not be compared: {reason(error)}"
-            )
-            fault = note("transcript-unreadable", project_id, text, source_path)
-            return Compared(faults=(fault,))
+            return _not_compared(project_id, path, source_path, error)
 
         if not differing:
             return Compared(size_bytes=size_bytes)
@@ -126,32 +112,28 @@ class TranscriptComparer:
         *,
         follow: bool,
     ) -> int:
-        size_bytes = 0
+        compared: list[int] = []
+
+        def advance(size_bytes: int) -> None:
+            self._check()
+            self._count(size_bytes)
+            compared.append(size_bytes)
+
         with (
             destination.reading(name, follow=False) as (new, _),
             source.reading(name, follow=follow) as (old, _),
         ):
-            while expected := os.read(old, READ_BYTES):
-                self._check()
-                if _read_exactly(new, len(expected)) != expected:
-                    differing.append(os.path.join(destination.path, name))
-                    break
-                size_bytes += len(expected)
-                self._count(len(expected))
+            if not begins_with(new, old, advance):
+                differing.append(os.path.join(destination.path, name))
 
-        return size_bytes
+        return sum(compared)
 
 
-def _read_exactly(fd: int, size_bytes: int) -> bytes:
-    data = os.read(fd, size_bytes)
-    while len(data) < size_bytes and (more := os.read(fd, size_bytes - len(data))):
-        data += more
+def _not_compared(
+    project_id: str, path: str, source_path: str, error: OSError
+) -> Compared:
+    text = f"the transcript {quote(path)} could not be compared: {reason(error)}"
 
-    return data
-
-
-def _is_regular(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:
-        return False
+    return Compared(
+        faults=(note("transcript-unreadable", project_id, text, source_path),)
+    )

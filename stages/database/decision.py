@@ -128,7 +128,10 @@ def _of_existing(
     if existing.harness != "claude-code" or not is_uuid(existing.agent_session_id):
         return None
 
-    return replace(plan, uuid=existing.agent_session_id, problem="")
+    if existing.agent_session_id == plan.uuid:
+        return plan
+
+    return replace(plan, uuid=existing.agent_session_id, located=None)
 
 
 def _session_taken(session: SessionRow, existing: ExistingSession) -> Note:

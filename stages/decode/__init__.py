@@ -9,16 +9,14 @@ import stat
 from collections.abc import Callable, Sequence
 
 from anyio.abc import ObjectSendStream
-from msgspec.structs import replace
 
 from stages.decode.directory import Finding, SessionReader
-from stages.floor.buckets import bucket_of, newest_uuid, real_path
 from stages.floor.files import reason
 from stages.floor.hops import run_in_hops
 from stages.floor.streams import BatchReceiveStream, receive_batch
 from stages.floor.text import listing, quote
 from stages.floor.workers import Workers
-from stages.messages import Entry, LegacyProject, Note, Orchestrator
+from stages.messages import Entry, LegacyProject, Note
 from stages.notes import note
 
 
@@ -26,20 +24,15 @@ async def run(
     receive: BatchReceiveStream[Entry],
     send: ObjectSendStream[LegacyProject],
     *,
-    buckets: str,
     workers: Workers,
 ) -> None:
-    """Send one legacy project for each entry, in the order in which they came.
-
-    `buckets` is the directory of the transcript buckets, where a record that names no
-    transcript may have one (rule T3).
-    """
+    """Send one legacy project for each entry, in the order in which they came."""
 
     async def take(most: int) -> list[Entry]:
         return await receive_batch(receive, most)
 
     def read(entries: Sequence[Entry]) -> list[LegacyProject]:
-        return [read_project(entry, buckets, workers.check) for entry in entries]
+        return [read_project(entry, workers.check) for entry in entries]
 
     async def give(projects: list[LegacyProject]) -> None:
         for project in projects:
@@ -49,9 +42,7 @@ async def run(
         await run_in_hops(take, read, give, workers)
 
 
-def read_project(
-    entry: Entry, buckets: str, check: Callable[[], None]
-) -> LegacyProject:
+def read_project(entry: Entry, check: Callable[[], None]) -> LegacyProject:
     """Return the project with its orchestrator. Blocks; `check` may end it."""
     reader = SessionReader(entry, check)
     notes: list[Note] = []
@@ -79,40 +70,13 @@ def read_project(
     choice = reader.choice
     return LegacyProject(
         entry=entry,
-        orchestrator=choice.best and _with_transcript(choice.best, entry, buckets),
+        orchestrator=choice.best,
         also_live=choice.also_live,
         also_live_count=max(choice.live_count - 1, 0),
         sessions_read=reader.sessions_read,
         files_skipped=files_skipped,
         notes=tuple(sorted(notes, key=lambda each: (each.kind, each.text))),
     )
-
-
-def _with_transcript(
-    orchestrator: Orchestrator, entry: Entry, buckets: str
-) -> Orchestrator:
-    """Look for a transcript where the record of a live one names none (rule T3)."""
-    if (
-        orchestrator.is_terminal
-        or orchestrator.agent != "claude-code"
-        or orchestrator.claude_session_uuid
-    ):
-        return orchestrator
-
-    bucket = bucket_of(buckets, orchestrator.worktree)
-    # The transcripts of the project's own directory are the user's.
-    if bucket is None or _is_same(orchestrator.worktree, entry.path):
-        return orchestrator
-
-    try:
-        return replace(orchestrator, found_uuid=newest_uuid(bucket) or "")
-    except OSError as error:
-        problem = f"the bucket {quote(bucket)} could not be read: {reason(error)}"
-        return replace(orchestrator, bucket_problem=problem)
-
-
-def _is_same(directory: str, other: str) -> bool:
-    return real_path(directory) == real_path(other)
 
 
 def _is_directory(path: str, entry: Entry, notes: list[Note]) -> bool:

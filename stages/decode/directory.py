@@ -247,6 +247,7 @@ class SessionReader:
                 modified_at=from_file_time(modified_nanoseconds),
                 is_v1=is_v1,
                 inherited_agent=self._entry.behaviour.orchestrator.agent or "",
+                v1_directories=self._entry.v1_directories,
             )
         )
 

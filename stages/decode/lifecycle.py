@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Lifecycle", "find_lifecycle", "is_terminal")
+__all__ = ("Lifecycle", "find_lifecycle", "is_terminal", "object_in")
 
 import msgspec
 
@@ -28,15 +28,15 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
 
 def find_lifecycle(record: Object, *, is_v1: bool) -> Lifecycle | None:
     """Return the lifecycle of a record, or None if it predates lifecycles (rule L1)."""
-    found = _object(record.get("lifecycle"))
+    found = object_in(record.get("lifecycle"))
     if found is None and (is_v1 or _is_version_2(record.get("stateVersion"))):
-        found = _object(record.get("statePayload"))
+        found = object_in(record.get("statePayload"))
     if found is None:
         return None
 
     return Lifecycle(
-        session=_object(found.get("session")) or {},
-        runtime=_object(found.get("runtime")) or {},
+        session=object_in(found.get("session")) or {},
+        runtime=object_in(found.get("runtime")) or {},
     )
 
 
@@ -49,7 +49,7 @@ def is_terminal(lifecycle: Lifecycle | None, status: str | None) -> bool:
     return lifecycle.state in TERMINAL_STATES or ended_at is not None
 
 
-def _object(value: object) -> Object | None:
+def object_in(value: object) -> Object | None:
     """Return an object, or the one that a string holds: encoded twice."""
     if isinstance(value, str):
         return decode_object(value)

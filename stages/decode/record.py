@@ -6,17 +6,20 @@ __all__ = (
     "decode_key_value",
     "decode_orchestrator",
     "decode_v1_record",
+    "find_worktrees",
     "has_role",
     "is_v1_worker",
     "probe_role",
 )
 
+import os
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 
-from stages.decode.lifecycle import find_lifecycle, is_terminal
+from stages.decode.lifecycle import find_lifecycle, is_terminal, object_in
 from stages.floor.json_text import DECODE_ERRORS, decode_object, is_json_object, mend
 from stages.floor.times import parse_time
 from stages.messages import Orchestrator
@@ -94,10 +97,12 @@ def decode_orchestrator(
     modified_at: datetime,
     is_v1: bool,
     inherited_agent: str,
+    v1_directories: Sequence[str] = (),
 ) -> Orchestrator:
     """Return the record's fields by type; one of a wrong type counts as absent.
 
-    `inherited_agent` is the configured one, for records that name none (rule L5).
+    `inherited_agent` is the configured one, for records that name none (rule L5);
+    `v1_directories` are the project's of the old layout (rule T1).
     """
     lifecycle = find_lifecycle(record, is_v1=is_v1)
     session = lifecycle.session if lifecycle else {}
@@ -114,7 +119,7 @@ def decode_orchestrator(
         agent=agent or inherited_agent,
         display_name=_text(record, "displayName"),
         branch=_text(record, "branch"),
-        worktree=_text(record, "worktree"),
+        worktrees=find_worktrees(record, runtime, v1_directories),
         prompt=_text(record, "userPrompt"),
         claude_session_uuid=resume_ids["claudeSessionUuid"],
         codex_thread_id=resume_ids["codexThreadId"],
@@ -131,6 +136,27 @@ def decode_orchestrator(
         last_observed_at=parse_time(runtime.get("lastObservedAt")),
         modified_at=modified_at,
     )
+
+
+def find_worktrees(
+    record: dict[str, object],
+    runtime: dict[str, object],
+    v1_directories: Sequence[str],
+) -> tuple[str, ...]:
+    """Return where the session may have run, each place once, the likeliest first (T1).
+
+    Migrations move worktrees and change what the record says, but in `runtimeHandle`;
+    one that was rolled back has moved them without changing the record back.
+    """
+    worktree = _text(record, "worktree")
+    places = [worktree]
+    for handle in (record.get("runtimeHandle"), runtime.get("handle")):
+        data = object_in((object_in(handle) or {}).get("data"))
+        places.append(_text(data or {}, "workspacePath"))
+    name = os.path.basename(worktree)
+    places += [os.path.join(each, "worktrees", name) for each in v1_directories if name]
+
+    return tuple(dict.fromkeys(filter(None, places)))
 
 
 def _text(record: dict[str, object], name: str) -> str:

@@ -13,6 +13,7 @@ __all__ = (
     "NotRegular",
     "READ_BYTES",
     "TooLarge",
+    "begins_with",
     "flush",
     "flush_directory",
     "open_regular",
@@ -21,6 +22,7 @@ __all__ = (
     "read_many",
     "read_regular",
     "read_rest",
+    "reading_regular",
     "reason",
     "write_whole",
 )
@@ -29,7 +31,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -45,6 +47,9 @@ except ImportError:
 # One read of this size gets nearly every record whole; a larger buffer would come
 # from a fresh mapping each time, which was measured to cost four times as much.
 READ_BYTES = 65_536
+COMPARED_BYTES = (
+    256 * 1024
+)  # of each of two files, from one look at the run to the next
 
 READ_FLAGS = (
     os.O_RDONLY
@@ -126,11 +131,43 @@ def read_regular(path: str, limit: int) -> bytes:
 
     :raises OSError: it is missing, unreadable, no regular file or too large.
     """
-    fd, info = open_regular(path)
+    with reading_regular(path) as fd:
+        return read_all(fd, os.fstat(fd).st_size, limit)
+
+
+@contextmanager
+def reading_regular(path: str) -> Iterator[int]:
+    """Open a regular file for reading, and close it afterwards.
+
+    :raises OSError: it is missing, unreadable or no regular file.
+    """
+    fd, _ = open_regular(path)
     try:
-        return read_all(fd, info.st_size, limit)
+        yield fd
     finally:
         os.close(fd)
+
+
+def begins_with(fd: int, beginning: int, advance: Callable[[int], None]) -> bool:
+    """Whether what is left of a file begins with all that is left of another one.
+
+    Both are descriptors. `advance` gets the bytes of each piece that is the same, and
+    may end the work.
+    """
+    while expected := os.read(beginning, COMPARED_BYTES):
+        if _read_exactly(fd, len(expected)) != expected:
+            return False
+        advance(len(expected))
+
+    return True
+
+
+def _read_exactly(fd: int, size_bytes: int) -> bytes:
+    data = os.read(fd, size_bytes)
+    while len(data) < size_bytes and (more := os.read(fd, size_bytes - len(data))):
+        data += more
+
+    return data
 
 
 class DiskWatch:

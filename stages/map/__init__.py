@@ -54,13 +54,15 @@ def map_project(legacy: LegacyProject, worktrees: str) -> PlannedProject:
             new_worktree = os.path.join(
                 worktrees, legacy.entry.id, "orchestrator", session.id
             )
-            transcript, found = map_transcript(legacy.entry, orchestrator, new_worktree)
-            session_notes += found + _also_live(legacy, orchestrator)
+            transcript = map_transcript(legacy.entry, orchestrator, new_worktree)
+            session_notes += _also_live(legacy, orchestrator)
 
     return PlannedProject(
         project=project,
         session=session,
         transcript=transcript,
+        worktrees=orchestrator.worktrees if orchestrator and session else (),
+        legacy_branch=orchestrator.branch if orchestrator else "",
         orchestrator=(
             "absent"
             if orchestrator is None

@@ -92,7 +92,7 @@ def map_session_row(
         activity_state=map_activity(orchestrator),
         activity_last_at=to_stored(activity_last_at),
         branch=orchestrator.branch,
-        workspace_path=orchestrator.worktree,
+        workspace_path=next(iter(orchestrator.worktrees), ""),
         agent_session_id=_map_resume_id(entry.id, orchestrator, notes),
         prompt=orchestrator.prompt,
         created_at=to_stored(created_at),
@@ -106,28 +106,18 @@ def map_session_row(
 
 def map_transcript(
     entry: Entry, orchestrator: Orchestrator, new_worktree: str
-) -> tuple[TranscriptPlan | None, list[Note]]:
-    """Return which transcript goes with a session, if its harness has any (T1 to T3)."""
-    if orchestrator.agent != "claude-code":
-        return None, []
+) -> TranscriptPlan | None:
+    """Return which transcript goes with a session, if its harness has any (T1, T2)."""
+    uuid = orchestrator.claude_session_uuid
+    if orchestrator.agent != "claude-code" or (uuid and not is_uuid(uuid)):
+        return None  # no part of any path; the row's note says so
 
-    uuid = orchestrator.claude_session_uuid or orchestrator.found_uuid
-    if uuid and not is_uuid(uuid):
-        return None, []  # never part of a path; the row's note says so (rule T2)
-
-    notes = []
-    if orchestrator.found_uuid:
-        text = f"the record names no transcript; the newest of its bucket, {uuid}, was taken"
-        notes.append(note("transcript-found", entry.id, text, orchestrator.file))
-    plan = TranscriptPlan(
+    return TranscriptPlan(
         uuid=uuid,
-        is_found=not orchestrator.claude_session_uuid,
-        worktree=orchestrator.worktree,
+        worktrees=orchestrator.worktrees,
+        project_path=entry.path,
         new_worktree=new_worktree,
-        problem=orchestrator.bucket_problem,
     )
-
-    return plan, notes
 
 
 def _map_resume_id(
@@ -135,7 +125,7 @@ def _map_resume_id(
 ) -> str:
     """Return what the agent resumes by, if a command line can bear it."""
     if orchestrator.agent == "claude-code":
-        uuid = orchestrator.claude_session_uuid or orchestrator.found_uuid
+        uuid = orchestrator.claude_session_uuid
         if not uuid or is_uuid(uuid):
             return uuid
 

@@ -9,7 +9,7 @@ import os
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -17,14 +17,14 @@ import msgspec
 from anyio.abc import ObjectSendStream
 
 from stages.errors import WriteFailed
-from stages.floor.buckets import Resolver
+from stages.floor.buckets import Buckets
 from stages.floor.directories import Directory, LinkRefused
 from stages.floor.files import flush_directory, reason
 from stages.floor.streams import BatchReceiveStream, receive_batch
 from stages.floor.text import listing, plain, quote
-from stages.floor.transcripts import Located, locate, search
 from stages.floor.workers import Workers
 from stages.messages import (
+    Located,
     Note,
     RelocatedProject,
     TranscriptOutcome,
@@ -50,7 +50,6 @@ class _Result(msgspec.Struct, frozen=True, kw_only=True):
     outcome: TranscriptOutcome
     size_bytes: int = 0
     notes: tuple[Note, ...] = ()
-    is_sought: bool = False  # it is not in its bucket; another may have it (rule T3)
 
 
 class _Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +57,8 @@ class _Copy(msgspec.Struct, frozen=True, kw_only=True):
 
     project_id: str
     uuid: str
-    source: str  # the path of its bucket
-    destination: str  # the name of the bucket that it goes to
+    source: str  # the names of the buckets that it comes from and goes to
+    destination: str
     notes: tuple[Note, ...] = ()  # given if it is copied
 
 
@@ -67,7 +66,7 @@ async def run(
     receive: BatchReceiveStream[WrittenProject],
     send: ObjectSendStream[RelocatedProject],
     *,
-    buckets: str,
+    buckets: Buckets,
     is_dry_run: bool,
     count: Callable[[int], None],
     workers: Workers,
@@ -75,7 +74,7 @@ async def run(
 ) -> None:
     """Send one relocated project for each written one, once its transcript is on disk.
 
-    `buckets` is the directory of all buckets; `count` gets the bytes of each piece that
+    `count` gets the bytes of each piece that
     was copied, in a thread. A dry run looks for the same and copies nothing. `workers`
     copy; where the transcripts are is found out by those for `looking`.
 
@@ -85,7 +84,6 @@ async def run(
         buckets, is_dry_run, count, copying=workers.check, looking=looking.check
     )
     copies: deque[tuple[WrittenProject, asyncio.Future[_Result]]] = deque()
-    sought: list[WrittenProject] = []
 
     async def finish(most: int) -> None:
         """Send what is done, and wait until no more than so many are under way."""
@@ -93,34 +91,22 @@ async def run(
             project, copy = copies.popleft()
             await send.send(relocator.finished(project, await copy))
 
-    async def take(
-        projects: Sequence[WrittenProject], looks: Sequence[_Result | _Copy | None]
-    ) -> None:
-        """Copy what is to be copied, and send what came of the others."""
-        for project, look in zip(projects, looks, strict=True):
-            if isinstance(look, _Copy):
-                copies.append((project, workers.submit(relocator.copy, look)))
-                await finish(COPIES_AHEAD * workers.count)
-            elif look is not None and look.is_sought:
-                sought.append(project)
-            else:
-                await send.send(relocator.finished(project, look))
-
     async with receive, send:
         while batch := await receive_batch(receive, PROJECTS_PER_LOOK):
-            await take(batch, await looking.submit(relocator.look, batch))
+            looks = await looking.submit(relocator.look, batch)
+            for project, look in zip(batch, looks, strict=True):
+                if isinstance(look, _Copy):
+                    copies.append((project, workers.submit(relocator.copy, look)))
+                    await finish(COPIES_AHEAD * workers.count)
+                else:
+                    await send.send(relocator.finished(project, look))
         await finish(0)
-
-        if sought:
-            found = await looking.submit(relocator.seek, sought)
-            await take(tuple(sought), found)
-            await finish(0)
 
         if relocator.has_copied and not is_dry_run:
             try:
-                await workers.submit(flush_directory, buckets)
+                await workers.submit(flush_directory, buckets.path)
             except OSError as error:
-                raise WriteFailed(Path(buckets), reason(error)) from error
+                raise WriteFailed(Path(buckets.path), reason(error)) from error
 
 
 class _Relocator:
@@ -128,14 +114,15 @@ class _Relocator:
 
     def __init__(
         self,
-        buckets: str,
+        buckets: Buckets,
         is_dry_run: bool,
         count: Callable[[int], None],
         *,
         copying: Callable[[], None],
         looking: Callable[[], None],
     ) -> None:
-        self._buckets, self._is_dry_run = buckets, is_dry_run
+        self._buckets, self._path = buckets, buckets.path
+        self._is_dry_run = is_dry_run
         self._count = count
         # Each of the two that do the work has to see for itself that it goes on.
         self._check_copying, self._check_looking = copying, looking
@@ -145,7 +132,6 @@ class _Relocator:
             WeakValueDictionary()
         )
         self._locks_lock = threading.Lock()
-        self._resolve = Resolver().resolve
         self.has_copied = False
 
     def finished(
@@ -176,79 +162,35 @@ class _Relocator:
 
     def _look(self, project_id: str, plan: TranscriptPlan) -> _Result | _Copy:
         self._check_looking()
-        if plan.problem:
-            return _failed(project_id, plan.problem, None)
-        if not plan.uuid:
+        if not plan.uuid and plan.located is None:
             return _Result(outcome="missing")
 
-        located = locate(plan, self._buckets, self._resolve)
-        source = located.source and os.path.join(self._buckets, located.source)
+        file = f"{plan.uuid}.jsonl"
         try:
-            with self._alone(located.destination, plan.uuid):
-                is_present = self._is_present(located, plan.uuid)
-            if is_present:
-                return _Result(outcome="present")
-            if source is None or not _has_transcript(source, plan.uuid):
-                return _Result(outcome="missing", is_sought=True)
+            destination = self._buckets.bucket_of(plan.new_worktree, file)
+            assert destination is not None, "the data dir is absolute"
+            if plan.uuid:
+                with self._alone(destination, plan.uuid):
+                    is_present = self._is_present(destination, plan.uuid)
+                if is_present:
+                    return _Result(outcome="present")
         except OSError as error:
-            return _not_copied(project_id, plan.uuid, source, error)
+            return _not_copied(project_id, plan.uuid, None, error)
 
-        return _Copy(
-            project_id=project_id,
-            uuid=plan.uuid,
-            source=source,
-            destination=located.destination,
+        return _what_to_do(
+            project_id, plan, plan.located or self._buckets.find(plan), destination
         )
 
-    def seek(self, projects: list[WrittenProject]) -> list[_Result | _Copy]:
-        """Look through all buckets for transcripts that are not in theirs (T3). Blocks."""
-        plans = [(each.id, each.transcript) for each in projects if each.transcript]
-        uuids = {plan.uuid for _, plan in plans}
-        places, unreadable = search(self._buckets, uuids, self._check_looking)
-
-        return [
-            self._found(project_id, plan, places[plan.uuid], unreadable)
-            for project_id, plan in plans
-        ]
-
-    def _found(
-        self,
-        project_id: str,
-        plan: TranscriptPlan,
-        places: list[str],
-        unreadable: list[str],
-    ) -> _Result | _Copy:
-        """Say what is to be done with a transcript that is in these buckets."""
-        if not places:
-            if unreadable:
-                problem = f"transcript {plan.uuid} was not found, but buckets could not be read: "
-                return _failed(project_id, problem + listing(sorted(unreadable)), None)
-            return _Result(outcome="missing")
-        if len(places) > 1:
-            text = f"transcript {plan.uuid} is in several buckets, none was taken: "
-            ambiguous = note("transcript-ambiguous", project_id, text + listing(places))
-            return _Result(outcome="missing", notes=(ambiguous,))
-
-        source = os.path.join(self._buckets, places[0])
-        text = f"transcript {plan.uuid} was taken from the bucket {quote(places[0])}"
-        return _Copy(
-            project_id=project_id,
-            uuid=plan.uuid,
-            source=source,
-            destination=locate(plan, self._buckets, self._resolve).destination,
-            notes=(note("transcript-moved", project_id, text, source),),
-        )
-
-    def _is_present(self, located: Located, uuid: str) -> bool:
+    def _is_present(self, destination_name: str, uuid: str) -> bool:
         """Whether the destination has it; what a killed run left there goes now."""
         # In a first run hardly one is there, and this is the quickest way to see that.
-        if not os.path.lexists(os.path.join(self._buckets, located.destination)):
+        if not os.path.lexists(os.path.join(self._path, destination_name)):
             return False
 
         try:
             with (
-                Directory.open(self._buckets) as buckets,
-                buckets.enter(located.destination) as destination,
+                Directory.open(self._path) as buckets,
+                buckets.enter(destination_name) as destination,
             ):
                 if not self._is_dry_run:
                     discard_leftovers(destination, uuid)
@@ -269,7 +211,7 @@ class _Relocator:
     def copy(self, copy: _Copy) -> _Result:
         """Bring a transcript from one bucket to another. Blocks."""
         try:
-            with Directory.open(copy.source) as source:
+            with Directory.open(os.path.join(self._path, copy.source)) as source:
                 if self._is_dry_run:
                     copied = measure(source, copy.uuid)
                 else:
@@ -278,7 +220,8 @@ class _Relocator:
         except FileExistsError:
             return _Result(outcome="present")
         except OSError as error:
-            return _not_copied(copy.project_id, copy.uuid, copy.source, error)
+            source_path = os.path.join(self._path, copy.source)
+            return _not_copied(copy.project_id, copy.uuid, source_path, error)
 
         return _Result(
             outcome="relocated",
@@ -292,7 +235,7 @@ class _Relocator:
             return self._locks.setdefault(key, threading.Lock())
 
     def _copy_to(self, source: Directory, destination_name: str, uuid: str) -> Copied:
-        with Directory.open(self._buckets) as buckets:
+        with Directory.open(self._path) as buckets:
             made_bucket = True
             try:
                 destination = buckets.make(destination_name, DIRECTORY_MODE)
@@ -316,15 +259,33 @@ class _Relocator:
         return copied
 
 
-def _has_transcript(bucket: str, uuid: str) -> bool:
-    """Whether a bucket has a transcript.
+def _what_to_do(
+    project_id: str, plan: TranscriptPlan, located: Located, destination: str
+) -> _Result | _Copy:
+    """Return the copy that is due, or why there is none."""
+    if located.state == "unreadable":
+        text = f"transcript {plan.uuid} could not be looked for: {located.detail}"
+        return _failed(project_id, text, None)
+    if located.state == "ambiguous":
+        text = (
+            f"transcript {plan.uuid} differs between several buckets, none was taken: "
+        )
+        found = note("transcript-ambiguous", project_id, text + located.detail)
+        return _Result(outcome="missing", notes=(found,))
+    if not located.bucket:
+        text = f"transcript {plan.uuid} is nowhere to be found"
+        missing = note("transcript-missing", project_id, text)
+        return _Result(outcome="missing", notes=(missing,) if plan.uuid else ())
 
-    :raises OSError: the bucket is there and cannot be looked into.
-    """
-    try:
-        return stat.S_ISREG(os.stat(os.path.join(bucket, f"{uuid}.jsonl")).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+    text = f"transcript {plan.uuid} was taken from the bucket {quote(located.bucket)}"
+    moved = note("transcript-moved", project_id, text)
+    return _Copy(
+        project_id=project_id,
+        uuid=plan.uuid,
+        source=located.bucket,
+        destination=destination,
+        notes=(moved,) if located.state == "moved" else (),
+    )
 
 
 def _left_out(project_id: str, copied: Copied) -> tuple[Note, ...]:

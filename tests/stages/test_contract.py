@@ -17,19 +17,21 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 import stages.compare
 import stages.decode
 import stages.discover
+import stages.locate
 import stages.map
 import stages.relocate
 import stages.write
 from stages.database.opening import DATABASE_NAME, open_for_reading, open_for_writing
 from stages.discover import Registry
+from stages.floor.buckets import Buckets
 from stages.floor.workers import Workers
 from tests.support import NOW, STAGE_SECONDS, UUID, Store, lifecycle, run_stage
 
 PROJECTS = 24
 # Without the stream that they send to, these keep the order of what they receive; the
 # others bring first what takes least.
-IN_ORDER = frozenset({"discover", "decode", "map", "write"})
-STAGES = ("discover", "decode", "map", "write", "relocate", "compare")
+IN_ORDER = frozenset({"discover", "decode", "locate", "map", "write"})
+STAGES = ("discover", "decode", "map", "locate", "write", "relocate", "compare")
 
 Run = Callable[..., Coroutine[Any, Any, None]]
 Send = MemoryObjectSendStream[Any]
@@ -71,8 +73,8 @@ class Bench:
     async def stage(self, name: str, count: int) -> AsyncIterator[tuple[Run, Any]]:
         """Provide a stage's `run` with its settings, and `count` workers."""
         store = self.store
-        buckets = str(store.buckets)
         async with Workers(count, f"test-{name}") as workers, AsyncExitStack() as stack:
+            buckets = Buckets(str(store.buckets), workers.check)
             settings: dict[str, Any] = {}
             if name == "discover":
                 settings = {
@@ -84,6 +86,8 @@ class Bench:
                     "asking": workers,
                 }
             elif name == "decode":
+                settings = {"workers": workers}
+            elif name == "locate":
                 settings = {"buckets": buckets, "workers": workers}
             elif name == "map":
                 settings = {"worktrees": str(store.data_dir / "worktrees")}
@@ -130,7 +134,8 @@ async def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     registry, entries = await store.discover()
     made = Bench(store, registry, {"decode": entries})
     made.items["map"] = await made.results("decode", 2)
-    made.items["write"] = made.items["compare"] = await made.results("map", 2)
+    made.items["locate"] = await made.results("map", 2)
+    made.items["write"] = made.items["compare"] = await made.results("locate", 2)
     async with made.stage("write", 1) as (run, items):
         made.items["relocate"] = await run_stage(run, items)
     store.data_dir.parent.mkdir()

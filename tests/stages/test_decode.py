@@ -227,7 +227,7 @@ def test_field_of_a_wrong_type_counts_as_absent() -> None:
     )
 
     assert decoded({**record, "lifecycle": lifecycle()}) == replace(
-        ORCHESTRATOR, agent="", worktree=""
+        ORCHESTRATOR, agent="", worktrees=()
     )
 
 
@@ -340,7 +340,7 @@ def an_entry(store: Store, **changes: Any) -> Entry:
 
 
 def read(store: Store, **changes: Any) -> LegacyProject:
-    return read_project(an_entry(store, **changes), str(store.buckets), never)
+    return read_project(an_entry(store, **changes), never)
 
 
 def chosen(project: LegacyProject) -> str | None:
@@ -510,19 +510,70 @@ def test_agent_of_a_record_that_names_none_is_the_configured_one(
     assert project.orchestrator.agent == "codex"
 
 
-def test_newest_transcript_of_the_bucket_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("record", "worktrees"),
+    [
+        pytest.param({}, (), id="T1-none"),
+        pytest.param({"worktree": "/wt/a"}, ("/wt/a",), id="T1-worktree"),
+        pytest.param(
+            {
+                "worktree": "/wt/a",
+                "runtimeHandle": {"data": {"workspacePath": "/old/a"}},
+                "lifecycle": {
+                    "session": {"state": "working"},
+                    "runtime": {"handle": {"data": {"workspacePath": "/older/a"}}},
+                },
+            },
+            ("/wt/a", "/old/a", "/older/a"),
+            id="T1-migrated",
+        ),
+        pytest.param(
+            {
+                "worktree": "/wt/a",
+                "runtimeHandle": json.dumps({"data": {"workspacePath": "/old/a"}}),
+            },
+            ("/wt/a", "/old/a"),
+            id="T1-handle-as-text",
+        ),
+        pytest.param(
+            {
+                "worktree": "/wt/a",
+                "runtimeHandle": {"data": {"workspacePath": "/wt/a"}},
+            },
+            ("/wt/a",),
+            id="T1-the-same-place-once",
+        ),
+        pytest.param(
+            {"worktree": 7, "runtimeHandle": {"data": [{"workspacePath": "/x"}]}},
+            (),
+            id="T1-wrong-types",
+        ),
+    ],
+)
+def test_worktrees_are_all_the_places_that_the_record_names(
+    tmp_path: Path, record: dict[str, Any], worktrees: tuple[str, ...]
+) -> None:
     store = Store(tmp_path / "home")
-    worktree = store.worktree()
-    store.record(worktree=str(worktree), lifecycle=lifecycle())
-    store.write(store.bucket(worktree) / f"{UUID}.jsonl", "{}\n")
+    store.record(**record)
 
     found = read(store).orchestrator
-    not_found = read(store, path=str(worktree)).orchestrator
 
     assert found is not None
-    assert found.found_uuid == UUID
-    assert not_found is not None
-    assert not_found.found_uuid == ""
+    assert found.worktrees == worktrees
+
+
+def test_migration_that_was_rolled_back_has_left_the_worktree_below_the_old_directory(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path / "home")
+    old = str(store.root / "abcdef012345-app")
+    worktree = str(store.root / "projects" / "app" / "worktrees" / "app-orchestrator")
+    store.v1_record(old, "app-orchestrator", role="orchestrator", worktree=worktree)
+
+    found = read(store, v1_directories=(old,)).orchestrator
+
+    assert found is not None
+    assert found.worktrees == (worktree, f"{old}/worktrees/app-orchestrator")
 
 
 async def test_names_that_are_no_text_do_not_stop_the_stage(tmp_path: Path) -> None:
@@ -537,7 +588,6 @@ async def test_names_that_are_no_text_do_not_stop_the_stage(tmp_path: Path) -> N
         (project,) = await run_stage(
             stages.decode.run,
             [an_entry(store)],
-            buckets=str(store.buckets),
             workers=workers,
         )
 

@@ -81,7 +81,8 @@ async def test_everything_of_a_project_arrives(store: Store) -> None:
         "first_signal_at": "2026-03-02 11:30:00.25 +0000 UTC",
     }
     assert (store.new_bucket() / f"{UUID}.jsonl").read_text(encoding="utf-8") == "{}\n"
-    assert (report.notes, report.has_failures) == ((), False)
+    assert [problem.kind for problem in report.problems] == ["worktree-stays"]
+    assert not report.has_failures
     assert (snapshot(store.root), snapshot(store.bucket(worktree))) == legacy
 
 
@@ -203,7 +204,10 @@ async def test_names_that_are_no_text_do_not_stop_a_run(store: Store) -> None:
     report = await store.run_import()
 
     assert report.orchestrators_imported == 1
-    assert [problem.kind for problem in report.problems] == ["record-damaged"]
+    assert [problem.kind for problem in report.problems] == [
+        "record-damaged",
+        "no-history",
+    ]
     assert report.notes[0].encode()
 
 

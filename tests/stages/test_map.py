@@ -444,7 +444,6 @@ def test_times_of_a_session(
         pytest.param({"claude_session_uuid": OTHER_UUID}, OTHER_UUID, [], id="T2-case"),
         pytest.param({"claude_session_uuid": "x"}, "", ["resume-id"], id="T2-no-uuid"),
         pytest.param({}, "", [], id="row-none"),
-        pytest.param({"found_uuid": UUID}, UUID, [], id="T3-found"),
         pytest.param(
             {"agent": "codex", "codex_thread_id": "t-1", "claude_session_uuid": UUID},
             "t-1",
@@ -499,30 +498,24 @@ def test_fields_without_a_column_leave_a_note(
 
 
 @pytest.mark.parametrize(
-    ("changes", "uuid", "kinds"),
+    ("changes", "uuid"),
     [
-        pytest.param({"claude_session_uuid": UUID}, UUID, [], id="T1-named"),
-        pytest.param({}, "", [], id="T3-nothing-found"),
-        pytest.param({"found_uuid": UUID}, UUID, ["transcript-found"], id="T3-found"),
-        pytest.param({"claude_session_uuid": "../x"}, None, [], id="T2-no-uuid"),
-        pytest.param(
-            {"agent": "codex", "claude_session_uuid": UUID}, None, [], id="T1-codex"
-        ),
+        pytest.param({"claude_session_uuid": UUID}, UUID, id="T1-named"),
+        pytest.param({}, "", id="T3-none-named"),
+        pytest.param({"claude_session_uuid": "../x"}, None, id="T2-no-uuid"),
+        pytest.param({"agent": "codex", "claude_session_uuid": UUID}, None, id="codex"),
     ],
 )
-def test_transcript_plan(
-    changes: dict[str, Any], uuid: str | None, kinds: list[str]
-) -> None:
-    plan, notes = map_transcript(ENTRY, replace(ORCHESTRATOR, **changes), "/new")
+def test_transcript_plan(changes: dict[str, Any], uuid: str | None) -> None:
+    plan = map_transcript(ENTRY, replace(ORCHESTRATOR, **changes), "/new")
 
-    assert [note.kind for note in notes] == kinds
     assert plan == (
         None
         if uuid is None
         else TranscriptPlan(
             uuid=uuid,
-            is_found="claude_session_uuid" not in changes,
-            worktree="/wt/app",
+            worktrees=("/wt/app",),
+            project_path="/repos/app",
             new_worktree="/new",
         )
     )

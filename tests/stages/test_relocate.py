@@ -9,10 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 import stages.relocate
-from stages.floor.buckets import slug_of
+from stages.floor.buckets import Buckets, slug_of
 from stages.floor.directories import Directory
 from stages.floor.workers import Stopped, Workers
 from stages.messages import (
+    Located,
     RelocatedProject,
     Severity,
     TranscriptPlan,
@@ -29,7 +30,7 @@ has_modes = pytest.mark.skipif(
 )
 
 
-class Buckets:
+class Places:
     """A worktree with a transcript, and where that goes."""
 
     def __init__(self, tmp_path: Path) -> None:
@@ -46,8 +47,8 @@ class Buckets:
     def project(self, project_id: str = "app", **changes: Any) -> WrittenProject:
         plan = TranscriptPlan(
             uuid=UUID,
-            is_found=False,
-            worktree=str(self.worktree),
+            worktrees=(str(self.worktree),),
+            project_path="/repos/app",
             new_worktree=str(self.new_worktree),
         )
         return WrittenProject(
@@ -67,7 +68,7 @@ class Buckets:
             return await run_stage(
                 stages.relocate.run,
                 projects or [self.project()],
-                buckets=str(self.directory),
+                buckets=Buckets(str(self.directory), workers.check),
                 is_dry_run=is_dry_run,
                 count=self.counted.append,
                 workers=workers,
@@ -76,8 +77,8 @@ class Buckets:
 
 
 @pytest.fixture
-def buckets(tmp_path: Path) -> Buckets:
-    return Buckets(tmp_path)
+def buckets(tmp_path: Path) -> Places:
+    return Places(tmp_path)
 
 
 def outcome(
@@ -95,7 +96,7 @@ def names(directory: Path) -> list[str]:
     )
 
 
-async def test_transcript_is_copied_whole(buckets: Buckets) -> None:
+async def test_transcript_is_copied_whole(buckets: Places) -> None:
     before = snapshot(buckets.source)
 
     relocated = await buckets.relocate()
@@ -108,7 +109,7 @@ async def test_transcript_is_copied_whole(buckets: Buckets) -> None:
 
 
 @has_modes
-async def test_copy_has_its_own_time_and_modes(buckets: Buckets) -> None:
+async def test_copy_has_its_own_time_and_modes(buckets: Places) -> None:
     (buckets.source / UUID).mkdir()
     (buckets.source / UUID / "a.txt").write_bytes(b"x")
     os.utime(buckets.source / FILE, (1, 1))
@@ -129,7 +130,7 @@ async def test_copy_has_its_own_time_and_modes(buckets: Buckets) -> None:
     assert (buckets.destination / FILE).stat().st_mtime > 1
 
 
-async def test_sidecar_comes_along(buckets: Buckets) -> None:
+async def test_sidecar_comes_along(buckets: Places) -> None:
     sidecar = buckets.source / UUID
     (sidecar / "subagents").mkdir(parents=True)
     (sidecar / "subagents" / "agent-1.jsonl").write_bytes(b"abc")
@@ -147,7 +148,7 @@ async def test_sidecar_comes_along(buckets: Buckets) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
 async def test_links_and_special_files_of_a_sidecar_are_left_out(
-    buckets: Buckets,
+    buckets: Places,
 ) -> None:
     sidecar = buckets.source / UUID
     sidecar.mkdir()
@@ -166,7 +167,7 @@ async def test_links_and_special_files_of_a_sidecar_are_left_out(
     assert names(buckets.destination / UUID) == ["file"]
 
 
-async def test_sidecar_that_is_a_link_is_left_out(buckets: Buckets) -> None:
+async def test_sidecar_that_is_a_link_is_left_out(buckets: Places) -> None:
     (buckets.source / UUID).symlink_to(buckets.worktree, target_is_directory=True)
 
     relocated = await buckets.relocate()
@@ -176,7 +177,7 @@ async def test_sidecar_that_is_a_link_is_left_out(buckets: Buckets) -> None:
 
 
 async def test_transcript_that_is_a_link_to_a_file_is_copied_as_that_file(
-    buckets: Buckets, tmp_path: Path
+    buckets: Places, tmp_path: Path
 ) -> None:
     (buckets.source / FILE).rename(tmp_path / "real")
     (buckets.source / FILE).symlink_to(tmp_path / "real")
@@ -187,7 +188,7 @@ async def test_transcript_that_is_a_link_to_a_file_is_copied_as_that_file(
     assert not (buckets.destination / FILE).is_symlink()
 
 
-async def test_destination_that_exists_is_left_alone(buckets: Buckets) -> None:
+async def test_destination_that_exists_is_left_alone(buckets: Places) -> None:
     buckets.destination.mkdir()
     (buckets.destination / FILE).write_bytes(b"grown since")
     before = snapshot(buckets.destination)
@@ -196,31 +197,24 @@ async def test_destination_that_exists_is_left_alone(buckets: Buckets) -> None:
     assert snapshot(buckets.destination) == before
 
 
-async def test_missing_source_is_no_error(buckets: Buckets) -> None:
+async def test_missing_source_is_no_error(buckets: Places) -> None:
     (buckets.source / FILE).unlink()
 
-    assert outcome(await buckets.relocate()) == ("missing", 0, [])
+    assert outcome(await buckets.relocate()) == (
+        "missing",
+        0,
+        [("transcript-missing", "lossy")],
+    )
     assert not buckets.destination.exists()
 
 
-@pytest.mark.parametrize("worktree", ["", "wt"])
-async def test_worktree_that_is_not_absolute_has_no_source(
-    buckets: Buckets, worktree: str
-) -> None:
-    (buckets.source / FILE).unlink()
-
-    relocated = await buckets.relocate(buckets.project(worktree=worktree))
-
-    assert outcome(relocated) == ("missing", 0, [])
-
-
-async def test_project_without_a_plan_has_no_outcome(buckets: Buckets) -> None:
+async def test_project_without_a_plan_has_no_outcome(buckets: Places) -> None:
     relocated = await buckets.relocate(replace(buckets.project(), transcript=None))
 
     assert outcome(relocated) == (None, 0, [])
 
 
-async def test_plan_without_a_transcript_is_missing_one(buckets: Buckets) -> None:
+async def test_plan_without_a_transcript_is_missing_one(buckets: Places) -> None:
     assert outcome(await buckets.relocate(buckets.project(uuid=""))) == (
         "missing",
         0,
@@ -228,40 +222,57 @@ async def test_plan_without_a_transcript_is_missing_one(buckets: Buckets) -> Non
     )
 
 
-async def test_bucket_that_could_not_be_read_is_a_failure(buckets: Buckets) -> None:
-    relocated = await buckets.relocate(buckets.project(uuid="", problem="no way"))
+@pytest.mark.parametrize(
+    ("located", "transcript", "notes"),
+    [
+        pytest.param(
+            Located(state="unreadable", detail='"x": no way'),
+            "failed",
+            [("transcript-failed", "failed")],
+            id="T3-unreadable",
+        ),
+        pytest.param(
+            Located(state="ambiguous", detail='"x", "y"'),
+            "missing",
+            [("transcript-ambiguous", "failed")],
+            id="T3-ambiguous",
+        ),
+        pytest.param(
+            Located(state="nowhere"),
+            "missing",
+            [("transcript-missing", "lossy")],
+            id="T4-nowhere",
+        ),
+    ],
+)
+async def test_what_was_not_located_is_not_copied(
+    buckets: Places, located: Located, transcript: str, notes: list[tuple[str, str]]
+) -> None:
+    relocated = await buckets.relocate(buckets.project(located=located))
 
-    assert outcome(relocated) == ("failed", 0, [("transcript-failed", "failed")])
+    assert outcome(relocated) == (transcript, 0, notes)
+    assert UUID in relocated[0].notes[0].text
 
 
-async def test_transcript_that_moved_is_taken_from_the_only_bucket_that_has_it(
-    buckets: Buckets,
+async def test_transcript_of_another_bucket_is_copied_with_a_note(
+    buckets: Places,
 ) -> None:
     buckets.source.rename(buckets.directory / "moved")
 
     relocated = await buckets.relocate()
+    again = await buckets.relocate()
 
     assert outcome(relocated) == (
         "relocated",
         len(CONTENT),
         [("transcript-moved", "lossy")],
     )
-
-
-async def test_transcript_in_several_buckets_is_not_taken(buckets: Buckets) -> None:
-    for name in ("x", "y"):
-        (buckets.directory / name).mkdir()
-        (buckets.directory / name / FILE).write_bytes(CONTENT)
-    (buckets.source / FILE).unlink()
-
-    relocated = await buckets.relocate()
-
-    assert outcome(relocated) == ("missing", 0, [("transcript-ambiguous", "failed")])
+    assert outcome(again) == ("present", 0, [])
 
 
 @pytest.mark.parametrize("target", ["file", "sidecar", "bucket"])
 async def test_link_on_the_way_to_the_destination_is_not_followed(
-    buckets: Buckets, tmp_path: Path, target: str
+    buckets: Places, tmp_path: Path, target: str
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -279,7 +290,7 @@ async def test_link_on_the_way_to_the_destination_is_not_followed(
     assert names(elsewhere) == []
 
 
-async def test_leftovers_of_a_killed_run_go_with_the_next(buckets: Buckets) -> None:
+async def test_leftovers_of_a_killed_run_go_with_the_next(buckets: Places) -> None:
     buckets.destination.mkdir()
     part = buckets.destination / f".{UUID}.ao-import-part"
     part.write_bytes(b"half")
@@ -293,7 +304,7 @@ async def test_leftovers_of_a_killed_run_go_with_the_next(buckets: Buckets) -> N
     assert names(buckets.destination) == [foreign.name, FILE]
 
 
-async def test_dry_run_measures_and_copies_nothing(buckets: Buckets) -> None:
+async def test_dry_run_measures_and_copies_nothing(buckets: Places) -> None:
     (buckets.source / UUID).mkdir()
     (buckets.source / UUID / "a").write_bytes(b"abc")
     before = snapshot(buckets.directory)

@@ -55,7 +55,7 @@ def store(tmp_path: Path) -> Store:
     """A home with one project, its orchestrator, its transcript and one lossy setting."""
     store = Store(tmp_path)
     store.project(sessionPrefix="app", agentConfig={"permissions": "suggest"})
-    worktree = store.worktree()
+    worktree = store.home / "gone" / "app"  # one that is there would be noted (L9)
     store.record(claudeSessionUuid=UUID, worktree=str(worktree), lifecycle=lifecycle())
     store.write(store.bucket(worktree) / f"{UUID}.jsonl", "x" * 2048)
 
@@ -149,7 +149,7 @@ def test_a_dry_run_says_what_is_left_out_and_why(partial: Store) -> None:
 
 def test_too_little_space_is_said_before_anything_is_written(store: Store) -> None:
     free = shutil.disk_usage(store.home).free
-    transcript = store.bucket(store.worktree()) / f"{UUID}.jsonl"
+    transcript = store.bucket(store.home / "gone" / "app") / f"{UUID}.jsonl"
     try:
         os.truncate(transcript, free + 2**40)  # a hole: it takes no room
     except OSError:
