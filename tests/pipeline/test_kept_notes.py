@@ -106,7 +106,7 @@ class Interrupting(Meter):
 async def test_an_interrupted_run_keeps_the_notes_of_what_it_committed(
     store: Store,
 ) -> None:
-    worktree = store.worktree()
+    worktree = store.home / "gone" / "app"  # one that is there would be noted (L9)
     store.record("app", claudeSessionUuid=UUID, worktree=str(worktree))
     transcript = store.write(store.bucket(worktree) / f"{UUID}.jsonl", "")
     os.truncate(transcript, 256 * 1024**2)
