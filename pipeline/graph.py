@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
-import aiosqlite
 import msgspec
 from anyio import create_task_group
 from anyio.abc import TaskGroup
@@ -29,7 +28,8 @@ from pipeline.progress import (
     StageName,
     report_progress,
 )
-from stages.database.opening import DATABASE_NAME
+from stages.database.reading import Reader
+from stages.database.writing import Writer
 from stages.discover.registry import RegisteredProject, Registry
 from stages.errors import UnknownProject
 from stages.floor.buckets import Buckets
@@ -124,7 +124,7 @@ async def import_graph(
     settings: Settings,
     plan: Plan,
     workers: WorkerPools,
-    connection: aiosqlite.Connection | None,
+    database: Writer | Reader | None,
     add: Callable[[RelocatedProject], None],
     *,
     committed: Callable[[WrittenProject], None],
@@ -146,9 +146,7 @@ async def import_graph(
                 stages.write.run,
                 planned,
                 written[0],
-                connection=connection,
-                is_dry_run=settings.is_dry_run,
-                file=settings.data_dir / DATABASE_NAME,
+                database=database,
                 now=settings.now,
                 committed=committed,
             )
@@ -172,7 +170,7 @@ async def compare_graph(
     settings: Settings,
     plan: Plan,
     workers: WorkerPools,
-    connection: aiosqlite.Connection | None,
+    database: Reader | None,
     add: Callable[[Checked], None],
     *,
     meter: Meter,
@@ -191,8 +189,7 @@ async def compare_graph(
                 stages.compare.run,
                 planned,
                 checked[0],
-                connection=connection,
-                file=settings.data_dir / DATABASE_NAME,
+                database=database,
                 buckets=buckets,
                 count=meter.count_bytes,
                 workers=workers.copying,

@@ -26,7 +26,8 @@ from pipeline.options import ImportOptions, Settings, resolve
 from pipeline.progress import Meter
 from pipeline.rehearsal import rehearse
 from pipeline.report import Report, Tally
-from stages.database.opening import open_for_reading, open_for_writing
+from stages.database.reading import open_for_reading
+from stages.database.writing import open_for_writing
 from stages.floor.files import reason
 from stages.floor.text import plain, quote
 from stages.floor.workers import Workers
@@ -117,12 +118,12 @@ async def _run(
         if not settings.is_dry_run:
             return await _write(settings, plan, workers, tally, meter, on_progress)
 
-        async with open_for_reading(settings.data_dir, workers.reading) as connection:
+        async with open_for_reading(settings.data_dir, workers.reading) as database:
             await import_graph(
                 settings,
                 plan,
                 workers,
-                connection,
+                database,
                 tally.add,
                 committed=tally.add_written,
                 meter=meter,
@@ -144,18 +145,19 @@ async def _write(
     on_progress: OnProgress | None,
 ) -> Report:
     async with only_import(settings.data_dir, workers.reading):
-        # A daemon may have started while the registry was read.
-        await refuse_daemon(settings.run_file, workers.reading)
+        # A daemon may have started while the registry was read, and may yet.
+        check = partial(refuse_daemon, settings.run_file, workers.reading)
+        await check()
         try:
             if plan.projects:
                 async with open_for_writing(
-                    settings.data_dir, workers.reading
-                ) as connection:
+                    settings.data_dir, workers.reading, check
+                ) as database:
                     await import_graph(
                         settings,
                         plan,
                         workers,
-                        connection,
+                        database,
                         tally.add,
                         committed=tally.add_written,
                         meter=meter,

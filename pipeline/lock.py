@@ -13,7 +13,7 @@ from typing import Any
 
 from anyio import CancelScope
 
-from stages.database.opening import make_data_dir
+from stages.database.writing import make_data_dir
 from stages.errors import ImportRunning, WriteFailed
 from stages.floor.files import reason
 from stages.floor.workers import Workers

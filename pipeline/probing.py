@@ -5,9 +5,7 @@ from __future__ import annotations
 __all__ = ("Probe", "probe", "probe_with")
 
 import os
-import sqlite3
 from functools import partial
-from pathlib import Path
 
 import aiosqlite
 import msgspec
@@ -16,8 +14,8 @@ from pipeline.daemon import find_daemon
 from pipeline.graph import WorkerPools, load_plan, open_workers
 from pipeline.guest import as_guest
 from pipeline.options import ImportOptions, Settings, resolve
-from stages.database.opening import DATABASE_NAME, open_for_reading, write_problem
-from stages.errors import DatabaseUnusable, ImportFailed
+from stages.database.reading import open_for_reading
+from stages.errors import ImportFailed
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +66,10 @@ async def _probe(settings: Settings) -> Probe:
             is_broken = True
             errors.insert(0, str(error))
         try:
-            async with open_for_reading(
-                settings.data_dir, workers.reading
-            ) as connection:
-                file = settings.data_dir / DATABASE_NAME
-                present, is_populated = await _read_database(connection, file, ids)
+            async with open_for_reading(settings.data_dir, workers.reading) as database:
+                if database is not None:
+                    find = partial(_read_database, ids)
+                    present, is_populated = await database.read(find)
         except ImportFailed as error:
             errors.append(str(error))
 
@@ -97,19 +94,14 @@ async def _read_ids(settings: Settings, workers: WorkerPools) -> tuple[list[str]
 
 
 async def _read_database(
-    connection: aiosqlite.Connection | None, file: Path, ids: list[str]
+    ids: list[str], connection: aiosqlite.Connection
 ) -> tuple[frozenset[str], bool]:
-    if connection is None:
-        return frozenset(), False
-
-    try:
-        [(present, is_populated)] = await connection.execute_fetchall(
-            "SELECT json_group_array(id), EXISTS"
-            " (SELECT 1 FROM projects WHERE archived_at IS NULL)"
-            " FROM projects WHERE id IN (SELECT value FROM json_each(?))",
-            (msgspec.json.encode(ids).decode(),),
-        )
-    except sqlite3.Error as error:
-        raise DatabaseUnusable(file, write_problem(error)) from error
+    """Return which of the ids it has, and whether it has an unarchived project."""
+    [(present, is_populated)] = await connection.execute_fetchall(
+        "SELECT json_group_array(id), EXISTS"
+        " (SELECT 1 FROM projects WHERE archived_at IS NULL)"
+        " FROM projects WHERE id IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(ids).decode(),),
+    )
 
     return msgspec.json.decode(present, type=frozenset[str]), bool(is_populated)

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.options import Settings
-from stages.database.opening import DATABASE_NAME
+from stages.database.connecting import DATABASE_NAME
 from stages.floor.text import quote
 from stages.messages import Note
 from stages.notes import note

@@ -12,7 +12,7 @@ from pipeline.guest import as_guest
 from pipeline.options import ImportOptions, Settings, resolve
 from pipeline.progress import Meter
 from pipeline.report import Verification, VerificationTally
-from stages.database.opening import open_for_reading
+from stages.database.reading import open_for_reading
 
 
 async def verify(
@@ -45,12 +45,12 @@ async def _verify(
     tally = VerificationTally()
     async with open_workers(settings) as workers:
         plan = await load_plan(settings, workers)
-        async with open_for_reading(settings.data_dir, workers.reading) as connection:
+        async with open_for_reading(settings.data_dir, workers.reading) as database:
             await compare_graph(
                 settings,
                 plan,
                 workers,
-                connection,
+                database,
                 tally.add,
                 meter=meter,
                 on_progress=on_progress,

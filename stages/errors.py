@@ -3,7 +3,7 @@
 ImportFailed
 ├── ConfigBroken        mend the file
 ├── StoreUnreadable     make it readable
-├── DatabaseUnusable    choose another data dir, or upgrade the application
+├── DatabaseUnusable    choose another data dir, or do to it what the text says
 ├── WriteFailed         make room or allow writing, run again
 ├── RunFileBroken       look at the run-file
 ├── DaemonRunning       stop the daemon
@@ -59,14 +59,20 @@ class StoreUnreadable(ImportFailed):
 
 
 class DatabaseUnusable(ImportFailed):
-    """The database is not one that we may write to (rule D4)."""
+    """The database is not one that we may read or write to (rules D4, D10)."""
 
-    def __init__(self, file: Path, found: str) -> None:
+    def __init__(
+        self,
+        file: Path,
+        found: str,
+        remedy: str = "Choose another data dir, or start the new application once to "
+        "upgrade it",
+    ) -> None:
         super().__init__(
-            f"{plain(str(file))} cannot be used: {plain(found)}. It was left as it is; "
-            "choose another data dir, or start the new application once to upgrade it."
+            f"{plain(str(file))} cannot be used: {plain(found)}. It was left as it is. "
+            f"{remedy}."
         )
-        self.file, self.found = file, found
+        self.file, self.found, self.remedy = file, found, remedy
 
 
 class WriteFailed(ImportFailed):

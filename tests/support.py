@@ -10,6 +10,7 @@ __all__ = (
     "OTHER_UUID",
     "UUID",
     "Store",
+    "go_on",
     "lifecycle",
     "never",
     "run_stage",
@@ -92,6 +93,10 @@ ORCHESTRATOR = Orchestrator(
 
 def never() -> None:
     """The `check` of a run that is not ending."""
+
+
+async def go_on() -> None:
+    """The `check` of a run that may write."""
 
 
 def lifecycle(state: str = "working", **session: object) -> dict[str, object]:

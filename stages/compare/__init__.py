@@ -5,19 +5,16 @@ from __future__ import annotations
 __all__ = ("run",)
 
 import asyncio
-import sqlite3
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
-import aiosqlite
 import msgspec
 from anyio.abc import ObjectSendStream
 
 from stages.compare.rows import RowComparer, read_rows
 from stages.compare.transcripts import Compared, TranscriptComparer
-from stages.database.opening import write_problem
-from stages.errors import DatabaseUnusable
+from stages.database.reading import Reader
 from stages.floor.buckets import Buckets
 from stages.floor.streams import BatchReceiveStream, receive_batch
 from stages.floor.workers import Workers
@@ -31,8 +28,7 @@ async def run(
     receive: BatchReceiveStream[PlannedProject],
     send: ObjectSendStream[Checked],
     *,
-    connection: aiosqlite.Connection | None,
-    file: Path,
+    database: Reader | None,
     buckets: Buckets,
     count: Callable[[int], None],
     workers: Workers,
@@ -41,7 +37,7 @@ async def run(
 
     `count` gets the bytes of each piece that was compared, in a thread.
 
-    :raises DatabaseUnusable: the database, `file`, could not be read.
+    :raises DatabaseUnusable: the database could not be read.
     """
     rows = RowComparer()
     transcripts = TranscriptComparer(buckets, count, workers.check)
@@ -53,10 +49,10 @@ async def run(
 
     async with receive, send:
         while batch := await receive_batch(receive, PROJECTS_PER_LOOK):
-            try:
-                lookup, projects, sessions = await read_rows(connection, batch)
-            except sqlite3.Error as error:
-                raise DatabaseUnusable(file, write_problem(error)) from error
+            find = partial(read_rows, batch)
+            lookup, projects, sessions = await (
+                database.read(find) if database else find(None)
+            )
             for planned in batch:
                 checked, plan = rows.compare(planned, lookup, projects, sessions)
                 if plan is None or not plan.uuid:

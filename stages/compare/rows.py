@@ -47,7 +47,7 @@ _Rows = dict[str, dict[str, object]]
 
 
 async def read_rows(
-    connection: aiosqlite.Connection | None, batch: list[PlannedProject]
+    batch: list[PlannedProject], connection: aiosqlite.Connection | None
 ) -> tuple[Lookup, _Rows, _Rows]:
     """Return what the database has of these projects, and their rows by id."""
     sessions = [planned.session.id for planned in batch if planned.session]

@@ -11,13 +11,16 @@ __all__ = (
     "DIRECTORY_FLAGS",
     "DiskWatch",
     "NotRegular",
+    "Owner",
     "READ_BYTES",
     "TooLarge",
     "begins_with",
     "flush",
     "flush_directory",
+    "give",
     "open_regular",
     "opener",
+    "owner_above",
     "read_all",
     "read_many",
     "read_regular",
@@ -34,6 +37,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
+
+import msgspec
 
 try:
     import fcntl
@@ -320,6 +325,7 @@ def write_whole(file: Path, content: bytes, mode: int) -> None:
         with open(fd, "wb") as stream:
             if hasattr(os, "fchmod"):
                 os.fchmod(fd, mode)
+            give(fd, owner_above(file))
             stream.write(content)
             stream.flush()
             flush(fd)
@@ -328,6 +334,45 @@ def write_whole(file: Path, content: bytes, mode: int) -> None:
         work.unlink(missing_ok=True)
         raise
     flush_directory(str(file.parent))
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """The user and the group that something belongs to, by the system's numbers."""
+
+    user: int
+    group: int
+
+
+def owner_above(path: Path) -> Owner | None:
+    """Return who is to own what is made at a path, where that is not who makes it.
+
+    Root that restores another user's home, or runs by `sudo` or in a container, makes
+    files for that user: the one of the nearest directory that is there (rule D9).
+    """
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return None
+
+    for directory in path.parents if not path.is_dir() else (path,):
+        try:
+            info = os.stat(directory)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if info.st_uid == 0:
+            return None
+        return Owner(user=info.st_uid, group=info.st_gid)
+
+    return None
+
+
+def give(made: int | str, owner: Owner | None) -> None:
+    """Give what was just made, a descriptor or a path, to its owner (rule D9)."""
+    if owner is None:
+        return
+
+    if isinstance(made, int):
+        os.fchown(made, owner.user, owner.group)
+    else:
+        os.chown(made, owner.user, owner.group, follow_symlinks=False)
 
 
 def reason(error: OSError) -> str:

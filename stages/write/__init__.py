@@ -4,19 +4,18 @@ from __future__ import annotations
 
 __all__ = ("run",)
 
-import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
-from pathlib import Path
 
 import aiosqlite
 from anyio.abc import ObjectSendStream
 
 from stages.database.decision import Decider
-from stages.database.lookup import look_up
-from stages.database.opening import begin, write_problem
-from stages.errors import WriteFailed
+from stages.database.lookup import Lookup, look_up
+from stages.database.reading import Reader
+from stages.database.writing import Writer
 from stages.floor.streams import BatchReceiveStream, receive_batch
 from stages.floor.times import to_stored
 from stages.messages import PlannedProject, ProjectRow, SessionRow, WrittenProject
@@ -55,16 +54,14 @@ async def run(
     receive: BatchReceiveStream[PlannedProject],
     send: ObjectSendStream[WrittenProject],
     *,
-    connection: aiosqlite.Connection | None,
-    is_dry_run: bool,
-    file: Path,
+    database: Writer | Reader | None,
     now: datetime,
     committed: Callable[[WrittenProject], None],
 ) -> None:
     """Insert the rows that are not there yet, and send what became of each project.
 
     A project and its session are in one transaction. A dry run decides the same and
-    inserts nothing; it may have no connection, where there is no database. `committed`
+    inserts nothing: it has a reader, or None where there is no database. `committed`
     gets each project at once when its rows are: what is sent may be lost on its way, if
     the run is interrupted.
 
@@ -75,34 +72,32 @@ async def run(
         while batch := await receive_batch(
             receive, PROJECTS_PER_TRANSACTION, LINGER_SECONDS
         ):
-            if is_dry_run or connection is None:
-                written = await _decide(connection, decider, batch)
-            else:
-                try:
-                    async with begin(connection):
-                        written = await _decide(connection, decider, batch)
+            if isinstance(database, Writer):
+                async with database.begin() as connection:
+                    lookup = await _look_up(batch, connection)
+                    written = decider.decide(batch, lookup)
+                    if decider.projects or decider.sessions:
+                        await database.keep_copy()
                         await _insert(connection, decider, now)
-                except sqlite3.Error as error:
-                    raise WriteFailed(file, write_problem(error)) from error
+            else:
+                find = partial(_look_up, batch)
+                lookup = await (database.read(find) if database else find(None))
+                written = decider.decide(batch, lookup)
             for project in written:
                 committed(project)
             for project in written:
                 await send.send(project)
 
 
-async def _decide(
-    connection: aiosqlite.Connection | None,
-    decider: Decider,
-    batch: list[PlannedProject],
-) -> list[WrittenProject]:
-    lookup = await look_up(
+async def _look_up(
+    batch: list[PlannedProject], connection: aiosqlite.Connection | None
+) -> Lookup:
+    return await look_up(
         connection,
         [planned.project.id for planned in batch],
         [planned.project.path for planned in batch],
         [planned.session.id for planned in batch if planned.session],
     )
-
-    return decider.decide(batch, lookup)
 
 
 async def _insert(

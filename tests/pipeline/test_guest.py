@@ -319,7 +319,7 @@ async def test_an_error_in_the_midst_of_the_stages_comes_out_alone(
     connection.close()
     leftovers = Leftovers(made)
 
-    with pytest.raises(WriteFailed, match="refused by the test") as raised:
+    with pytest.raises(WriteFailed, match="a rule that refuses a row") as raised:
         await run_import(options(made, tmp_path))
 
     assert isinstance(raised.value.__cause__, sqlite3.IntegrityError)

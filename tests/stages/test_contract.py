@@ -21,11 +21,12 @@ import stages.locate
 import stages.map
 import stages.relocate
 import stages.write
-from stages.database.opening import DATABASE_NAME, open_for_reading, open_for_writing
+from stages.database.reading import open_for_reading
+from stages.database.writing import open_for_writing
 from stages.discover import Registry
 from stages.floor.buckets import Buckets
 from stages.floor.workers import Workers
-from tests.support import NOW, STAGE_SECONDS, UUID, Store, lifecycle, run_stage
+from tests.support import NOW, STAGE_SECONDS, UUID, Store, go_on, lifecycle, run_stage
 
 PROJECTS = 24
 # Without the stream that they send to, these keep the order of what they receive; the
@@ -94,11 +95,9 @@ class Bench:
             elif name == "write":
                 self.written += 1
                 data_dir = store.home / f"data-{self.written}"
-                opening = open_for_writing(data_dir, workers)
+                opening = open_for_writing(data_dir, workers, go_on)
                 settings = {
-                    "connection": await stack.enter_async_context(opening),
-                    "is_dry_run": False,
-                    "file": data_dir / DATABASE_NAME,
+                    "database": await stack.enter_async_context(opening),
                     "now": NOW,
                     "committed": lambda _: None,
                 }
@@ -113,8 +112,7 @@ class Bench:
             else:
                 reading = open_for_reading(store.data_dir, workers)
                 settings = {
-                    "connection": await stack.enter_async_context(reading),
-                    "file": store.database,
+                    "database": await stack.enter_async_context(reading),
                     "buckets": buckets,
                     "count": lambda _: None,
                     "workers": workers,

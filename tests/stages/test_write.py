@@ -11,12 +11,14 @@ import pytest
 from msgspec.structs import replace
 
 import stages.write
-from stages.database.opening import DATABASE_NAME, open_for_writing
+from stages.database.connecting import DATABASE_NAME
+from stages.database.reading import open_for_reading
+from stages.database.writing import open_for_writing
 from stages.errors import WriteFailed
 from stages.floor.workers import Workers
 from stages.map import map_project
 from stages.messages import LegacyProject, Note, PlannedProject, WrittenProject
-from tests.support import ENTRY, NOW, ORCHESTRATOR, OTHER_UUID, UUID, run_stage
+from tests.support import ENTRY, NOW, ORCHESTRATOR, OTHER_UUID, UUID, go_on, run_stage
 
 
 def planned(project_id: str = "app", path: str = "", **changes: Any) -> PlannedProject:
@@ -46,15 +48,9 @@ def planned(project_id: str = "app", path: str = "", **changes: Any) -> PlannedP
 async def writing(tmp_path: Path) -> AsyncIterator[dict[str, Any]]:
     async with (
         Workers(1, "test-write") as workers,
-        open_for_writing(tmp_path, workers) as connection,
+        open_for_writing(tmp_path, workers, go_on) as database,
     ):
-        yield {
-            "connection": connection,
-            "is_dry_run": False,
-            "file": tmp_path / DATABASE_NAME,
-            "now": NOW,
-            "committed": lambda _: None,
-        }
+        yield {"database": database, "now": NOW, "committed": lambda _: None}
 
 
 async def write(tmp_path: Path, *projects: PlannedProject) -> list[WrittenProject]:
@@ -230,9 +226,17 @@ async def test_session_that_is_there_says_which_transcript_is_its_own(
 async def test_dry_run_decides_the_same_and_writes_nothing(tmp_path: Path) -> None:
     projects = [planned("a"), planned("b"), planned("c", "/repos/a")]
     await write(tmp_path, projects[0])
-    async with writing(tmp_path) as settings:
+    async with (
+        Workers(1, "test-write") as workers,
+        open_for_reading(tmp_path, workers) as database,
+    ):
+        assert database is not None
         dry = await run_stage(
-            stages.write.run, projects, **{**settings, "is_dry_run": True}
+            stages.write.run,
+            projects,
+            database=database,
+            now=NOW,
+            committed=lambda _: None,
         )
     before = rows(tmp_path, "SELECT id FROM projects")
     wet = await write(tmp_path, *projects)
@@ -245,9 +249,7 @@ async def test_dry_run_needs_no_database() -> None:
     written = await run_stage(
         stages.write.run,
         [planned("a"), planned("b", "/repos/a")],
-        connection=None,
-        is_dry_run=True,
-        file=Path("/ao.db"),
+        database=None,
         now=NOW,
         committed=lambda _: None,
     )
@@ -273,7 +275,7 @@ async def test_row_that_the_database_refuses_stops_the_run_with_its_transaction(
     assert bad.session is not None
     projects = [planned("a"), replace(bad, session=replace(bad.session, harness="x"))]
 
-    with pytest.raises(WriteFailed, match="CHECK constraint failed"):
+    with pytest.raises(WriteFailed, match="a rule that refuses a row of the import"):
         await write(tmp_path, *projects)
 
     assert rows(tmp_path, "SELECT id FROM projects") == []
