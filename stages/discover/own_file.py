@@ -5,13 +5,16 @@ from __future__ import annotations
 __all__ = ("OWN_FILE_NAMES", "OwnFile", "read_own_file")
 
 import os
+from collections.abc import Callable
 
 from stages.discover.behaviour import IDENTITY_FIELDS, Defaults, read_defaults
-from stages.discover.yaml_text import Node, YamlError, parse_yaml
+from stages.discover.yaml_text import Bounds, Node, YamlError, parse_yaml
 from stages.floor.files import NotRegular, read_regular, reason
 
 OWN_FILE_NAMES = ("agent-orchestrator.yaml", "agent-orchestrator.yml")
 OWN_FILE_LIMIT = 16 * 1024 * 1024  # bytes
+# Far fewer than a registry's, as several are read at once.
+OWN_FILE_BOUNDS = Bounds(nodes=20_000, repeated=4 * 1024 * 1024)
 
 
 class OwnFile:
@@ -32,9 +35,12 @@ class OwnFile:
 
 
 def read_own_file(
-    directory: str, project_id: str, read_already: frozenset[str]
+    directory: str,
+    project_id: str,
+    read_already: frozenset[str],
+    check: Callable[[], None] = lambda: None,
 ) -> OwnFile | None:
-    """Return the project's own file, or None if it has none.
+    """Return the project's own file, or None if it has none. Blocks; `check` may end it.
 
     `read_already` are files that were read as the registry (rule C7), resolved.
     """
@@ -54,7 +60,8 @@ def read_own_file(
                 return OwnFile(
                     path, problem="it is a link that leads out of the project"
                 )
-            root = parse_yaml(read_regular(path, OWN_FILE_LIMIT)).root
+            content = read_regular(path, OWN_FILE_LIMIT)
+            root = parse_yaml(content, check, OWN_FILE_BOUNDS).root
         except NotRegular:
             return OwnFile(path, problem="it is no regular file")
         except OSError as error:

@@ -7,24 +7,31 @@ alone and an iterative builder makes of them mappings, lists and text.
 
 from __future__ import annotations
 
-__all__ = ("Document", "Node", "Quoted", "YamlError", "parse_yaml")
+__all__ = ("Bounds", "Document", "Node", "Quoted", "YamlError", "parse_yaml")
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias, cast
 
+import msgspec
 import yaml
 
-from stages.floor.json_text import mend
+from stages.discover.yaml_dialect import Translation, line_of
+from stages.discover.yaml_problems import Place, YamlError, place_of, problem_of
+from stages.floor.text import quote
 
 DEPTH_LIMIT = 64
-EXPANSION_LIMIT = 1_000_000  # values that aliases and merges may stand for in total
+PLACES_KEPT = 1000  # of keys of the top level; they are for errors, which few can need
+NODE_SIZE = 16  # what a value counts besides its text, where an alias repeats it
 
 Node: TypeAlias = "str | list[Node] | dict[str, Node] | None"
-Place = tuple[int, int]  # line and column, both from 1
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _NUMBERS_BEGIN_WITH = frozenset("+-0123456789")  # those that `Fields.number` takes
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Blanks to the eye alone: a key that begins with one was meant to be indented.
+_FALSE_BLANKS = frozenset("\xa0\u1680\u180e\u202f\u205f\u3000\ufeff") | frozenset(
+    map(chr, range(0x2000, 0x2010))
+)
 
 
 class Quoted(str):
@@ -37,89 +44,90 @@ class Quoted(str):
     __slots__ = ()
 
 
+_QUOTES = frozenset("\"'")
 _MERGE = Quoted("<<")  # told by identity from a key of that text
 
 
-class YamlError(Exception):
-    """The text is no YAML that we read. Line and column count from 1."""
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How much one document may hold, whatever its size in bytes."""
 
-    def __init__(self, place: Place, problem: str) -> None:
-        super().__init__(f"line {place[0]}, column {place[1]}: {problem}")
-        self.line, self.column = place
-        self.problem = problem
+    # A value takes some 200 bytes of memory, and may be written with two characters.
+    nodes: int
+    # Characters that aliases may repeat. Each repetition is written anew into the
+    # database, so a small document could fill the disk.
+    repeated: int
 
 
 class Document:
-    """A document's root, and where it and each value of its top level begin."""
+    """A document's root, and where it and the first keys of its top level begin."""
 
     def __init__(self, root: Node, place: Place, places: dict[str, Place]) -> None:
-        self.root, self.place, self.places = root, place, places
+        self.root, self.place, self._places = root, place, places
+
+    def place_of(self, key: str) -> Place:
+        """Return the place of a key of the top level, or else the document's."""
+        return self._places.get(key, self.place)
 
 
 class _Frame:
     """A mapping or a list that is being filled: one of the two is there."""
 
-    __slots__ = ("anchor", "items", "key", "mapping", "merges", "weight")
+    __slots__ = ("anchor", "items", "key", "mapping", "merges", "opening", "size")
 
-    def __init__(self, anchor: str | None, *, is_mapping: bool) -> None:
+    def __init__(
+        self, anchor: str | None, opening: Place | None, *, is_mapping: bool
+    ) -> None:
         self.mapping: dict[str, Node] = {}
         self.items: list[Node] | None = None if is_mapping else []
         self.anchor = anchor
+        self.opening = opening  # of one in brackets
         self.key: str | None = None  # of a mapping, if its value comes next
         self.merges: list[dict[str, Node]] | None = None
-        self.weight = 1  # how many values it stands for, aliases expanded
+        self.size = NODE_SIZE  # with all that is in it, aliases expanded
 
     @property
     def node(self) -> Node:
         return self.mapping if self.items is None else self.items
 
 
-def parse_yaml(data: bytes, check: Callable[[], None] = lambda: None) -> Document:
+REGISTRY_BOUNDS = Bounds(nodes=500_000, repeated=32 * 1024 * 1024)
+
+
+def parse_yaml(
+    data: bytes,
+    check: Callable[[], None] = lambda: None,
+    bounds: Bounds = REGISTRY_BOUNDS,
+) -> Document:
     """Return the only document of a UTF-8 text; the root of an empty one is None.
 
-    `check` is called at each mapping and list, and may end it.
+    `check` is called for each piece of the text, and may end it.
 
     :raises YamlError: it is no UTF-8, no YAML, nested too deeply, says a key twice,
-        holds a second document, or expands beyond all bounds.
+        holds a second document, or goes beyond its bounds.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise YamlError(_place_of_byte(data, error.start), "this is no UTF-8") from None
-
-    try:
-        return _Builder(check).build(text)
-    except yaml.reader.ReaderError as error:
-        encoded, position = text.encode(), error.position
-        if error.encoding == "unicode":  # so the pure-Python reader, and by characters
-            position = len(text[:position].encode())
-        problem = "a character that YAML does not allow"
-        raise YamlError(_place_of_byte(encoded, position), problem) from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise YamlError(place, _sentence(error)) from None
-    except (ValueError, OverflowError, yaml.YAMLError) as error:
-        # The pure-Python scanner lets chr() and int() speak for themselves.
-        raise YamlError((1, 1), str(error)) from None
+    return _Builder(data, check, bounds).build()
 
 
 class _Builder:
     """Builds the nodes from the events, without recursion."""
 
-    def __init__(self, check: Callable[[], None]) -> None:
-        self.check = check
+    def __init__(self, data: bytes, check: Callable[[], None], bounds: Bounds) -> None:
+        self.data = data
+        self.bounds = bounds
+        self.translation = Translation(data, check)
         self.stack: list[_Frame] = []
         self.anchors: dict[str, tuple[Node, int]] = {}
-        self.expanded = 0
+        self.nodes = 0
+        self.repeated = 0
+        self.quoted: tuple[Place, int] | None = None
         self.has_document = False
         self.root: Node = None
         self.place: Place = (1, 1)
         self.places: dict[str, Place] = {}
 
-    def build(self, text: str) -> Document:
+    def build(self) -> Document:
         # Not `yaml.parse`: it asks twice for each event, and that is a fourth of all.
-        loader = _LOADER(text)
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(self.translation)
         take: dict[type[yaml.Event], Callable[[Any], None]] = {
             yaml.ScalarEvent: self.scalar,
             yaml.MappingStartEvent: self.open_mapping,
@@ -133,6 +141,14 @@ class _Builder:
             while (event := loader.get_event()) is not None:
                 if (taker := take.get(type(event))) is not None:
                     taker(event)
+        except yaml.MarkedYAMLError as error:
+            opening = self.stack[-1].opening if self.stack else None
+            lines = partial(line_of, self.data)
+            raise problem_of(error, lines, self.quoted, opening) from None
+        except (ValueError, OverflowError, yaml.YAMLError):
+            # The pure-Python scanner lets chr() and int() speak for themselves.
+            problem = "this escape does not name a character"
+            raise YamlError(place_of(loader.get_mark()), problem) from None
         finally:
             loader.dispose()
 
@@ -140,7 +156,7 @@ class _Builder:
 
     def begin_document(self, event: yaml.Event) -> None:
         if self.has_document:
-            raise YamlError(_place(event), "a second document begins here")
+            raise YamlError(place_of(event.start_mark), "a second document begins here")
 
         self.has_document = True
 
@@ -148,7 +164,7 @@ class _Builder:
         # Most events are these; what they do is written out here for its speed.
         text = event.value
         if not text.isascii():
-            text = mend(text)
+            text = self.translation.restore(text, is_double_quoted=event.style == '"')
         is_plain = not event.style and event.implicit[0] and not event.tag
         frame = self.stack[-1] if self.stack else None
         node: Node = text
@@ -160,9 +176,13 @@ class _Builder:
                     node = Quoted(text)
             elif text in _NULLS:
                 node = None
-            self.add(node, 1, event)
+            self.add(node, NODE_SIZE + len(text), event)
         if event.anchor:
-            self.anchors[event.anchor] = (node, 1)
+            self.anchors[event.anchor] = (node, NODE_SIZE + len(text))
+        if event.style in _QUOTES:
+            begins, ends = place_of(event.start_mark), place_of(event.end_mark)
+            if ends[0] > begins[0]:
+                self.quoted = begins, ends[0]
 
     def open_mapping(self, event: yaml.MappingStartEvent) -> None:
         self.open(event, is_mapping=True)
@@ -171,47 +191,46 @@ class _Builder:
         self.open(event, is_mapping=False)
 
     def open(self, event: yaml.CollectionStartEvent, *, is_mapping: bool) -> None:
-        self.check()
         if self.wants_key():
-            raise YamlError(_place(event), "a key must be plain text")
+            raise YamlError(place_of(event.start_mark), "a key must be plain text")
         if len(self.stack) >= DEPTH_LIMIT:
             raise YamlError(
-                _place(event), f"nested more than {DEPTH_LIMIT} levels deep"
+                place_of(event.start_mark),
+                f"nested more than {DEPTH_LIMIT} levels deep",
             )
 
         if not self.stack:
-            self.place = _place(event)
-        elif len(self.stack) == 1 and self.stack[0].key is not None:
-            self.places[self.stack[0].key] = _place(event)
-        self.stack.append(_Frame(event.anchor, is_mapping=is_mapping))
+            self.place = place_of(event.start_mark)
+        opening = place_of(event.start_mark) if event.flow_style else None
+        self.stack.append(_Frame(event.anchor, opening, is_mapping=is_mapping))
 
     def close(self, event: yaml.Event) -> None:
         frame = self.stack.pop()
         for merged in frame.merges or ():
-            self.spend(len(merged), event)
+            self.count(len(merged), event)
             for key, node in merged.items():
                 frame.mapping.setdefault(key, node)
 
         # Only now: an alias to what is still open would make it hold itself.
         if frame.anchor:
-            self.anchors[frame.anchor] = (frame.node, frame.weight)
-        self.add(frame.node, frame.weight, event)
+            self.anchors[frame.anchor] = (frame.node, frame.size)
+        self.add(frame.node, frame.size, event)
 
     def alias(self, event: yaml.AliasEvent) -> None:
         found = self.anchors.get(event.anchor or "")
         if found is None:
-            problem = f'the alias "{event.anchor}" names nothing that ends before it'
-            raise YamlError(_place(event), problem)
+            problem = f"the alias {quote(event.anchor or '')} names nothing that ends before it"
+            raise YamlError(place_of(event.start_mark), problem)
 
-        node, weight = found
+        node, size = found
+        self.repeat(size, event)
         if self.wants_key():
             if not isinstance(node, str):
-                raise YamlError(_place(event), "a key must be plain text")
+                raise YamlError(place_of(event.start_mark), "a key must be plain text")
             self.take_key(node, False, event)
             return
 
-        self.spend(weight, event)
-        self.add(node, weight, event)
+        self.add(node, size, event)
 
     def wants_key(self) -> bool:
         if not self.stack:
@@ -224,25 +243,38 @@ class _Builder:
         frame = self.stack[-1]
         if is_plain and key == "<<":
             if frame.merges is not None:
-                raise YamlError(_place(event), 'the key "<<" stands twice')
+                raise YamlError(place_of(event.start_mark), 'the key "<<" stands twice')
             frame.merges = []
             frame.key = _MERGE
             return
         if key in frame.mapping:
-            raise YamlError(_place(event), f'the key "{key}" stands twice')
+            raise YamlError(
+                place_of(event.start_mark), f"the key {quote(key)} stands twice"
+            )
+        if key[:1] in _FALSE_BLANKS:
+            problem = f"a key begins with the blank U+{ord(key[0]):04X}"
+            raise YamlError(
+                place_of(event.start_mark), f"{problem}, which does not indent"
+            )
+        if len(self.stack) == 1 and len(self.places) < PLACES_KEPT:
+            self.places[key] = place_of(event.start_mark)
 
         frame.mapping[key] = None  # keeps its place in the order of the file
         frame.key = key
+        frame.size += len(key)
 
-    def add(self, node: Node, weight: int, event: yaml.Event) -> None:
+    def add(self, node: Node, size: int, event: yaml.Event) -> None:
+        self.nodes += 1
+        if self.nodes > self.bounds.nodes:
+            self.count(0, event)
         if not self.stack:
             self.root = node
             if not isinstance(node, dict | list):
-                self.place = _place(event)
+                self.place = place_of(event.start_mark)
             return
 
         frame = self.stack[-1]
-        frame.weight += weight
+        frame.size += size
         if frame.items is not None:
             frame.items.append(node)
             return
@@ -253,40 +285,29 @@ class _Builder:
             frame.merges = _mappings(node, event)
         else:
             frame.mapping[key] = node
-            if len(self.stack) == 1:
-                self.places.setdefault(key, _place(event))
 
-    def spend(self, weight: int, event: yaml.Event) -> None:
-        self.expanded += weight
-        if self.expanded > EXPANSION_LIMIT:
-            problem = f"aliases that stand for more than {EXPANSION_LIMIT} values"
-            raise YamlError(_place(event), problem)
+    def count(self, more: int, event: yaml.Event) -> None:
+        self.nodes += more
+        if self.nodes > self.bounds.nodes:
+            problem = (
+                f"this goes beyond the {self.bounds.nodes} values that it may have"
+            )
+            raise YamlError(place_of(event.start_mark), problem)
+
+    def repeat(self, size: int, event: yaml.Event) -> None:
+        self.repeated += size
+        if self.repeated > self.bounds.repeated:
+            most = self.bounds.repeated
+            problem = f"aliases repeat more than the {most} characters that they may"
+            raise YamlError(place_of(event.start_mark), problem)
 
 
 def _mappings(node: Node, event: yaml.Event) -> list[dict[str, Node]]:
     """Return what a merge key merges, the first of equal keys first."""
     nodes = node if isinstance(node, list) else [node]
     if not all(isinstance(each, dict) for each in nodes):
-        raise YamlError(_place(event), 'only mappings can be merged by "<<"')
+        raise YamlError(
+            place_of(event.start_mark), 'only mappings can be merged by "<<"'
+        )
 
     return cast("list[dict[str, Node]]", nodes)
-
-
-def _place(event: yaml.Event) -> Place:
-    mark = event.start_mark
-    assert mark is not None  # only events that are made by hand have none
-
-    return mark.line + 1, mark.column + 1
-
-
-def _place_of_byte(data: bytes, position: int) -> Place:
-    line_start = data.rfind(b"\n", 0, position) + 1
-    column = len(data[line_start:position].decode("utf-8", "replace")) + 1
-
-    return data.count(b"\n", 0, position) + 1, column
-
-
-def _sentence(error: yaml.MarkedYAMLError) -> str:
-    parts = [part for part in (error.context, error.problem) if part]
-
-    return ", ".join(parts) or "this is no YAML"

@@ -28,7 +28,7 @@ from stages.discover.configuration import Sources
 from stages.discover.overlays import read_overlays
 from stages.discover.own_file import read_own_file
 from stages.discover.session_places import clean_path
-from stages.discover.yaml_text import EXPANSION_LIMIT, Node, YamlError, parse_yaml
+from stages.discover.yaml_text import REGISTRY_BOUNDS, Node, YamlError, parse_yaml
 from stages.errors import ConfigBroken, RunFileBroken
 from stages.floor.json_text import decode_object
 from stages.floor.workers import Workers
@@ -153,7 +153,8 @@ class Readers:
             _check_place(error)
             return
 
-        assert _weight(root, EXPANSION_LIMIT + len(data)) <= EXPANSION_LIMIT + len(data)
+        most = REGISTRY_BOUNDS.repeated + len(data)
+        assert _weight(root, most) <= most
 
     def _registry(self, data: bytes) -> None:
         try:
