@@ -6,16 +6,19 @@ __all__ = (
     "BEHAVIOUR_FIELDS",
     "Defaults",
     "IDENTITY_FIELDS",
+    "ROLES",
+    "WRITTEN_EVERYWHERE",
     "read_behaviour",
     "read_defaults",
     "unknown_fields",
 )
 
+from collections.abc import Iterator
+
 import msgspec
 
-from stages.discover.fields import Fields, is_scalar
+from stages.discover.fields import Fields, is_scalar, list_unknown
 from stages.discover.yaml_text import Node
-from stages.floor.text import plain, quote, resembling
 from stages.messages import Behaviour, Note, Role
 from stages.notes import note
 
@@ -58,7 +61,9 @@ IDENTITY_FIELDS = frozenset(
         "storageKey",
     ]
 )
-_FIELDS = BEHAVIOUR_FIELDS | IDENTITY_FIELDS
+# What the legacy application writes for itself.
+_BOOKKEEPING = frozenset({"$schema", "_shadowSyncedAt"})
+_FIELDS = BEHAVIOUR_FIELDS | IDENTITY_FIELDS | _BOOKKEEPING
 _HOMELESS_FIELDS = (  # rule B8
     "tracker",
     "scm",
@@ -71,9 +76,11 @@ _HOMELESS_FIELDS = (  # rule B8
 )
 _RULES_FIELDS = ("agentRules", "agentRulesFile", "orchestratorRules")
 
-_AGENT_CONFIG = frozenset({"model", "permissions", "orchestratorModel"})
+_AGENT_CONFIG = frozenset({"model", "permissions", "orchestratorModel", "subagent"})
 _ROLE = frozenset({"agent", "agentConfig"})
-_ROLES = ("worker", "orchestrator")
+ROLES = ("worker", "orchestrator")
+# What its own commands write into every file: no setting of anybody's (rule B8).
+WRITTEN_EVERYWHERE = {"runtime": "tmux", "workspace": "worktree"}
 # Fields that are blocks, and what is known inside. Of `repo`, which is one as well, all
 # but the origin is dropped without a note, so nothing in it is unknown.
 _BLOCKS = {"agentConfig": _AGENT_CONFIG, "worker": _ROLE, "orchestrator": _ROLE}
@@ -152,31 +159,27 @@ def unknown_fields(
     mapping: dict[str, Node], *, project_id: str, source: str, where: str
 ) -> list[Note]:
     """Return the one note on fields that nobody knows, if there are any (rule P3)."""
-    found = _unknown(mapping, "", _FIELDS)
-    for name, known in _BLOCKS.items():
-        found += _unknown(mapping.get(name), f"{name}.", known)
-    for role in _ROLES:
+    names = list_unknown(_unknown(mapping))
+    if not names:
+        return []
+
+    text = f"unknown fields of {where} were left out: {names}"
+    return [note("unknown-field", project_id, text, source)]
+
+
+def _unknown(mapping: dict[str, Node]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield the unknown fields, those of the blocks too, with what is known there."""
+    blocks: list[tuple[str, Node, frozenset[str]]] = [("", mapping, _FIELDS)]
+    blocks += [
+        (f"{name}.", mapping.get(name), known) for name, known in _BLOCKS.items()
+    ]
+    for role in ROLES:
         block = mapping.get(role)
         config = block.get("agentConfig") if isinstance(block, dict) else None
-        found += _unknown(config, f"{role}.agentConfig.", _AGENT_CONFIG)
-    if not found:
-        return []
-
-    return [
-        note(
-            "unknown-field",
-            project_id,
-            f"unknown fields of {where} were left out: {', '.join(found)}",
-            source,
-        )
-    ]
-
-
-def _unknown(node: Node, prefix: str, known: frozenset[str]) -> list[str]:
-    if not isinstance(node, dict) or known.issuperset(node):
-        return []
-
-    return [_with_resembling(prefix, key, known) for key in node if key not in known]
+        blocks.append((f"{role}.agentConfig.", config, _AGENT_CONFIG))
+    for prefix, block, known in blocks:
+        if isinstance(block, dict) and not known.issuperset(block):
+            yield from ((prefix + key, known) for key in block if key not in known)
 
 
 def _read_role(agent: str | None, fields: Fields) -> Role:
@@ -199,6 +202,14 @@ def _rules(mapping: dict[str, Node], name: str) -> str | None:
 def _homeless(mapping: dict[str, Node]) -> list[str]:
     found = [name for name in _HOMELESS_FIELDS if mapping.get(name) is not None]
     found += [
+        f"{prefix}agentConfig.subagent"
+        for prefix, block in (
+            ("", mapping),
+            *((f"{r}.", mapping.get(r)) for r in ROLES),
+        )
+        if isinstance(block, dict) and _has_subagent(block.get("agentConfig"))
+    ]
+    found += [
         f"{name} that is no text"
         for name in _RULES_FIELDS
         if mapping.get(name) is not None and not is_scalar(mapping[name])
@@ -207,8 +218,5 @@ def _homeless(mapping: dict[str, Node]) -> list[str]:
     return found
 
 
-def _with_resembling(prefix: str, key: str, known: frozenset[str]) -> str:
-    nearest = resembling(key, sorted(known))
-    name = plain(prefix + (key if len(key) <= 80 else quote(key)))
-
-    return f"{name} ({nearest[0]}?)" if nearest else name
+def _has_subagent(config: Node) -> bool:
+    return isinstance(config, dict) and config.get("subagent") is not None

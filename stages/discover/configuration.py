@@ -20,16 +20,60 @@ import aiofiles
 import msgspec
 from anyio import CancelScope
 
-from stages.discover.behaviour import Defaults, read_defaults
+from stages.discover.behaviour import (
+    BEHAVIOUR_FIELDS,
+    ROLES,
+    WRITTEN_EVERYWHERE,
+    Defaults,
+    read_defaults,
+)
+from stages.discover.fields import list_unknown
 from stages.discover.overlays import OVERLAY_LIMIT
 from stages.discover.yaml_text import Node, YamlError, parse_yaml
 from stages.errors import ConfigBroken, StoreUnreadable
 from stages.floor.files import NotRegular, opener, reason
+from stages.floor.text import brief, listing, quote, resembling
 from stages.floor.times import from_file_time
 from stages.floor.workers import Workers
 from stages.messages import Note
+from stages.notes import note
 
 CONFIG_LIMIT = 64 * 1024 * 1024  # bytes
+KEYS_COMPARED = 1000  # with "projects", where there is none; each costs some 10 µs
+
+# What may stand beside the projects, for all of them: some has no home in the new
+# application, some is about the running of the legacy one.
+HOMELESS_SETTINGS = BEHAVIOUR_FIELDS | {
+    "dataDir",
+    "notificationRouting",
+    "notifiers",
+    "plugins",
+    "worktreeDir",
+}
+INHERITED = frozenset(
+    {"agent", "orchestrator.agent", "runtime", "worker.agent", "workspace"}
+)
+KNOWN_SETTINGS = HOMELESS_SETTINGS | {
+    "$schema",
+    "configPath",
+    "dashboard",
+    "defaults",
+    "directTerminalPort",
+    "installMethod",
+    "lifecycle",
+    "observability",
+    "openBrowser",
+    "port",
+    "power",
+    "projectOrder",
+    "projects",
+    "readyThresholdMs",
+    "scmFailureThreshold",
+    "startupGracePeriodMs",
+    "terminalPort",
+    "updateChannel",
+    "version",
+}
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,9 +164,9 @@ async def _read_once(
 def parse_configuration(
     data: bytes, file: Path, check: Callable[[], None] = lambda: None
 ) -> Configuration:
-    """Return what the configuration says (rules C1, C6). Blocks; `check` may end it.
+    """Return what the configuration says (rules C1, C6, B8). Blocks; `check` may end it.
 
-    :raises ConfigBroken: it is no YAML, or of another shape.
+    :raises ConfigBroken: it is no YAML, of another shape, or has its entries elsewhere.
     """
     try:
         document = parse_yaml(data, check)
@@ -137,11 +181,88 @@ def parse_configuration(
 
     projects = root.get("projects")
     if projects is not None and not isinstance(projects, dict):
-        place = document.places.get("projects", document.place)
-        raise ConfigBroken(
-            file, *place, '"projects" must be a mapping of ids to entries'
-        )
+        problem = '"projects" must be a mapping of ids to entries'
+        raise ConfigBroken(file, *document.place_of("projects"), problem)
+    if not projects and (found := _find_misplaced(root)):
+        key, problem = found
+        raise ConfigBroken(file, *document.place_of(key), problem)
 
     return Configuration(
-        entries=projects or {}, defaults=read_defaults(root.get("defaults"))
+        entries=projects or {},
+        defaults=read_defaults(root.get("defaults")),
+        notes=tuple(_note_settings(root, str(file))),
     )
+
+
+def _find_misplaced(root: dict[str, Node]) -> tuple[str, str] | None:
+    """Return the key that has or should have the projects in it, and what is wrong."""
+    unknown = [key for key in root if not _is_setting(key)]
+    for key in unknown:
+        node = root[key]
+        if not isinstance(node, dict):
+            continue
+        if "path" in node:
+            return (
+                key,
+                f'{quote(key)} looks like a project, but is not under "projects"',
+            )
+        if any(isinstance(each, dict) and "path" in each for each in node.values()):
+            return key, f'{quote(key)} holds what belongs under "projects"'
+
+    for key in unknown[:KEYS_COMPARED] if "projects" not in root else ():
+        if resembling(key, ("projects",)):
+            return (
+                key,
+                f'there is no "projects"; perhaps {quote(key)} is meant to be it',
+            )
+
+    return None
+
+
+def _note_settings(root: dict[str, Node], source: str) -> list[Note]:
+    """Return the notes on what stands beside the projects and has no home (rule B8)."""
+    homeless = [
+        key for key in root if key in HOMELESS_SETTINGS and _says(key, root[key])
+    ]
+    defaults = root.get("defaults")
+    if isinstance(defaults, dict):
+        homeless += [f"defaults.{name}" for name in _homeless_defaults(defaults)]
+    elif defaults is not None:
+        homeless.append("defaults that are no mapping")
+    notes = []
+    if homeless:
+        names = listing(homeless, show=brief)
+        text = f"the new application has no place for these settings: {names}"
+        notes.append(note("no-home", None, text, source))
+
+    unknown = ((key, KNOWN_SETTINGS) for key in root if not _is_setting(key))
+    if names := list_unknown(unknown):
+        text = f"unknown settings of {quote(source)} were left out: {names}"
+        notes.append(note("unknown-field", None, text, source))
+
+    return notes
+
+
+def _is_setting(key: str) -> bool:
+    """Whether a key is known, the legacy application's own, or a home of anchors."""
+    return key in KNOWN_SETTINGS or key.startswith(("x-", ".", "_"))
+
+
+def _says(name: str, node: Node) -> bool:
+    """Whether a setting says anything that not every file says."""
+    return bool(node) and node != WRITTEN_EVERYWHERE.get(name)
+
+
+def _homeless_defaults(defaults: dict[str, Node]) -> list[str]:
+    """Return the names of the defaults that no project inherits (rule C4)."""
+    found = []
+    for name, node in defaults.items():
+        if name in ROLES and isinstance(node, dict):
+            found += [f"{name}.{key}" for key in node if key != "agent" and node[key]]
+            name, node = f"{name}.agent", node.get("agent")
+        if name not in INHERITED and node:
+            found.append(name)
+        elif name in INHERITED and node is not None and not isinstance(node, str):
+            found.append(f"{name} that is no text")
+
+    return found

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ("Fields", "is_scalar")
+__all__ = ("Fields", "is_scalar", "list_unknown")
 
 import re
+from collections.abc import Iterable
+from itertools import islice
 
 from stages.discover.yaml_text import Node, Quoted
-from stages.floor.text import plain
+from stages.floor.text import NAMES_SHOWN, brief, listing, resembling
 from stages.messages import Note
 from stages.notes import note
+
+ELEMENTS_SHOWN = 3
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 
@@ -17,6 +21,24 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 def is_scalar(node: Node) -> bool:
     """Whether the node is a scalar other than null; any such is text if need be."""
     return isinstance(node, str)
+
+
+def list_unknown(found: Iterable[tuple[str, frozenset[str]]]) -> str:
+    """Return the names, each with the known name that it resembles (rule P3).
+
+    `found` are names, a prefix and dots included, with what is known there. Nothing at
+    all is an empty text.
+    """
+    names = iter(found)
+    shown = [_with_resembling(*each) for each in islice(names, NAMES_SHOWN)]
+
+    return listing(shown, len(shown) + sum(1 for _ in names), show=str)
+
+
+def _with_resembling(name: str, known: frozenset[str]) -> str:
+    nearest = resembling(name.rpartition(".")[2], sorted(known))
+
+    return f"{brief(name)} ({nearest[0]}?)" if nearest else brief(name)
 
 
 class Fields:
@@ -28,7 +50,7 @@ class Fields:
     def __init__(self, mapping: dict[str, Node], prefix: str = "") -> None:
         self.mapping = mapping
         self.prefix = prefix
-        self.wrong: list[str] = []
+        self.wrong: list[str] = []  # a text for each field, as notes show it
         self._blocks: list[Fields] = []
 
     def text(self, name: str) -> str | None:
@@ -88,9 +110,11 @@ class Fields:
             self.wrong.append(self.prefix + name)
             return ()
 
-        for index, element in enumerate(node):
-            if element is not None and not is_scalar(element):
-                self.wrong.append(f"{self.prefix}{name}[{index}]")
+        self._leave_out(
+            f"{self.prefix}{name}[{index}]"
+            for index, element in enumerate(node)
+            if element is not None and not is_scalar(element)
+        )
         return tuple(str(element) for element in node if isinstance(element, str))
 
     def text_map(self, name: str) -> tuple[tuple[str, str], ...]:
@@ -102,11 +126,11 @@ class Fields:
             self.wrong.append(self.prefix + name)
             return ()
 
-        self.wrong += [
+        self._leave_out(
             f"{self.prefix}{name}.{key}"
             for key, value in node.items()
             if value is not None and not is_scalar(value)
-        ]
+        )
         return tuple(
             (key, "" if value is None else str(value))
             for key, value in node.items()
@@ -117,19 +141,24 @@ class Fields:
         """Return a note on each field left out, those of the blocks included."""
         return [
             note(
-                "wrong-type",
-                project_id,
-                f"{plain(name)} has the wrong type and was left out",
-                source,
+                "wrong-type", project_id, f"left out for a wrong type: {names}", source
             )
-            for name in self.all_wrong()
+            for names in self.all_wrong()
         ]
 
     def all_wrong(self) -> list[str]:
-        """Return the names of the fields left out, those of the blocks included."""
+        """Return what was left out, those of the blocks included; a text per field."""
         return self.wrong + [
-            name for block in self._blocks for name in block.all_wrong()
+            names for block in self._blocks for names in block.all_wrong()
         ]
+
+    def _leave_out(self, elements: Iterable[str]) -> None:
+        """Keep the names of a field's wrong elements: a few of them and their number."""
+        names = iter(elements)
+        shown = list(islice(names, ELEMENTS_SHOWN))
+        if shown:
+            count = len(shown) + sum(1 for _ in names)
+            self.wrong.append(listing(shown, count, show=brief))
 
 
 _NO_FIELDS = Fields({})  # nothing in it can be wrong, so that one will do

@@ -92,8 +92,8 @@ def test_registry_is_a_mapping_of_ids(
     [
         pytest.param("- a", (1, 1), id="C6-list-at-the-top"),
         pytest.param("text", (1, 1), id="C6-text-at-the-top"),
-        pytest.param("a: 1\nprojects:\n  - a", (3, 3), id="C6-list-of-projects"),
-        pytest.param("projects: text", (1, 11), id="C6-text-for-projects"),
+        pytest.param("a: 1\nprojects:\n  - a", (2, 1), id="C6-list-of-projects"),
+        pytest.param("projects: text", (1, 1), id="C6-text-for-projects"),
         pytest.param("projects: {a: 1, a: 2}", (1, 18), id="C6-twice"),
         pytest.param("projects: ]", (1, 11), id="C6-no-yaml"),
     ],
@@ -486,7 +486,7 @@ async def test_fields_of_a_wrong_type_are_named(store: Store) -> None:
         store, repo=["x"], registeredAt="yesterday", env={"A": ["x"]}, displayName={}
     )
 
-    assert {text.split(" ")[0] for _, text in notes_of(entry)} == {
+    assert {text.rpartition(": ")[2] for _, text in notes_of(entry)} == {
         "repo",
         "registeredAt",
         "env.A",

@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 
 from stages.floor.text import (
     LENGTH_SHOWN,
+    NAME_SHOWN,
+    NAMES_COMPARED,
     NAMES_SHOWN,
+    WORD_COMPARED,
+    brief,
     listing,
     plain,
     quote,
@@ -37,8 +41,19 @@ def test_control_characters_are_shown_as_escapes(text: str, line: str) -> None:
         ("a\nb", '"a\\nb"'),
         ("https://me:pw@host/x.git", '"https://host/x.git"'),
         ("ssh://token@host/x", '"ssh://host/x"'),
-        ("git@host:x.git", '"git@host:x.git"'),
+        ("ssh://me@x:pw@host/x", '"ssh://host/x"'),
+        ("HTTPS://me:pw@host", '"HTTPS://host"'),
+        ("/config/https:/me:pw@host/x", '"/config/https:/host/x"'),
+        ("https:me:pw@host/x", '"host/x"'),
+        ("me:pw@host", '"host"'),
+        ("git@host:x.git", '"host:x.git"'),
+        ("https%3A%2F%2Fme%3apw%40host%2fx", '"https%3A%2F%2Fhost%2fx"'),
+        ("https:\\\\me@host\\x", '"https:\\\\host\\x"'),
+        ('{"u":"ssh://me@host","v":1}', '"{"u":"ssh://host","v":1}"'),
+        ("clone https://me@host/x here", '"clone https://host/x here"'),
         ("https://host/@x", '"https://host/@x"'),
+        ("/home/me/app@2/x", '"/home/me/app@2/x"'),
+        ("mail me@host, please", '"mail me@host, please"'),
         ("x" * (LENGTH_SHOWN + 1), f'"{"x" * LENGTH_SHOWN}…"'),
     ],
 )
@@ -86,3 +101,34 @@ def test_quoted_text_is_one_line_that_can_be_written(text: str) -> None:
 
     assert line.splitlines() == [line]
     assert line.encode("utf-8").decode("utf-8") == line
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("env.A\n", "env.A\\n"),
+        ("x" * NAME_SHOWN, "x" * NAME_SHOWN),
+        ("x" * (NAME_SHOWN + 1), "x" * NAME_SHOWN + "…"),
+        ("ssh://me@host", "ssh://host"),
+    ],
+)
+def test_names_are_shown_bare_and_cut(name: str, shown: str) -> None:
+    assert brief(name) == shown
+
+
+def test_a_word_that_is_a_text_resembles_nothing() -> None:
+    word = "x" * WORD_COMPARED
+
+    assert resembling(word, [word]) == (word,)
+    assert resembling(word + "x", [word]) == ()
+
+
+def test_of_very_many_names_those_that_begin_alike_are_compared() -> None:
+    known = [f"other-{number:05}" for number in range(10 * NAMES_COMPARED)]
+
+    assert resembling("projct-00001", [*known, "project-00001"]) == ("project-00001",)
+
+
+@given(st.text(alphabet="ab@:/%40 ", max_size=40))
+def test_hiding_users_leaves_nothing_to_hide(text: str) -> None:
+    assert plain(plain(text)) == plain(text)
