@@ -151,7 +151,7 @@ async def test_a_broken_configuration_fails_and_will_not_pass(store: Store) -> N
 
     assert (result.outcome, result.status, result.may_pass) == ("failed", 1, False)
     assert result.error is not None
-    assert result.error.startswith(f"{store.config}: line 2, column 1: ")
+    assert result.error.startswith(f"{store.config}: line 1, column 11: ")
 
 
 @pytest.mark.parametrize("name", ["gone", "file"])

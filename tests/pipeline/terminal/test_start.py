@@ -166,7 +166,7 @@ def test_a_broken_store_is_one_message_and_the_command_runs(store: Store) -> Non
     done = ao_import(store.home, "start", *GREET)
 
     assert (done.status, done.stdout) == (0, GREETING)
-    assert done.stderr.startswith(f"Import failed: {store.config}: line 2, column 1: ")
+    assert done.stderr.startswith(f"Import failed: {store.config}: line 1, column 11: ")
     assert done.stderr.endswith(UNTOUCHED)
     assert done.stderr.count("\n") == 1
     assert snapshot(store.home) == before
