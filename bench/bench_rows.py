@@ -105,6 +105,7 @@ def _insert_ours(rows: Rows, data_dir: Path) -> float:
     planned = [
         PlannedProject(
             project=msgspec.convert(row, ProjectRow),
+            real_path=str(row["path"]),
             session=(session := sessions.get(str(row["id"]))),
             transcript=None,
             orchestrator="planned" if session else "absent",
@@ -147,6 +148,7 @@ def _insert_ours(rows: Rows, data_dir: Path) -> float:
                 database=database,
                 now=datetime.now(UTC),
                 committed=lambda _: None,
+                workers=workers,
             )
 
     started = time.perf_counter()

@@ -441,6 +441,8 @@ def _plan_projects(shape: StoreShape) -> Iterator[_Project]:
         name = f"{word}{separator}{index}" if rng.random() < 0.9 else f"{index:03d}"
         digits, ending = f"{rng.getrandbits(48):012x}", rng.choice(("yaml", "yml"))
         project_id = f"{name}_{digits[:10]}" if is_registry else name
+        # No session of the legacy application has a dot in its name.
+        has_session_prefix = has_session_prefix or "." in project_id
         resume_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
         yield _Project(
             id=project_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Plan", "compare_graph", "import_graph", "load_plan", "open_workers")
+__all__ = ("compare_graph", "import_graph", "load_plan", "open_workers")
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -30,7 +30,7 @@ from pipeline.progress import (
 )
 from stages.database.reading import Reader
 from stages.database.writing import Writer
-from stages.discover.registry import RegisteredProject, Registry
+from stages.discover.registry import Registry
 from stages.errors import UnknownProject
 from stages.floor.buckets import Buckets
 from stages.floor.text import resembling
@@ -39,7 +39,6 @@ from stages.messages import (
     Checked,
     Entry,
     LegacyProject,
-    Note,
     PlannedProject,
     RelocatedProject,
     WrittenProject,
@@ -70,25 +69,6 @@ class WorkerPools(msgspec.Struct, frozen=True, kw_only=True):
     copying: Workers
 
 
-class Plan:
-    """The registry, and which of its projects this run is about."""
-
-    def __init__(self, registry: Registry, asked: tuple[str, ...]) -> None:
-        wanted = frozenset(asked)
-        self.registry = registry
-        self.projects: list[RegisteredProject] = [
-            project
-            for project in registry.projects
-            if not wanted or project.id in wanted
-        ]
-        self.invalid: list[Note] = [
-            note for note in registry.invalid if not wanted or note.project_id in wanted
-        ]
-        self.notes: list[Note] = [
-            note for note in registry.notes if not wanted or note.project_id in wanted
-        ]
-
-
 @asynccontextmanager
 async def open_workers(settings: Settings) -> AsyncIterator[WorkerPools]:
     """Provide the threads of one run; none is left when this ends."""
@@ -100,7 +80,7 @@ async def open_workers(settings: Settings) -> AsyncIterator[WorkerPools]:
         yield WorkerPools(reading=reading, asking=asking, copying=copying)
 
 
-async def load_plan(settings: Settings, workers: WorkerPools) -> Plan:
+async def load_plan(settings: Settings, workers: WorkerPools) -> Registry:
     """Read the registry and choose the projects that were asked for.
 
     :raises ConfigBroken: the configuration does not parse.
@@ -117,12 +97,12 @@ async def load_plan(settings: Settings, workers: WorkerPools) -> Plan:
             nearest = resembling(project_id, sorted(registry.ids), most=3)
             raise UnknownProject(project_id, nearest)
 
-    return Plan(registry, settings.projects)
+    return registry.only(settings.projects)
 
 
 async def import_graph(
     settings: Settings,
-    plan: Plan,
+    registry: Registry,
     workers: WorkerPools,
     database: Writer | Reader | None,
     add: Callable[[RelocatedProject], None],
@@ -138,9 +118,9 @@ async def import_graph(
     written: Stream[WrittenProject] = meter.open_stream("written", WRITTEN_BUFFER)
     outcome: Stream[RelocatedProject] = meter.open_stream("outcome", OUTCOME_BUFFER)
     steps: Steps = {"legacy": "read", "written": "write", "outcome": "relocate"}
-    async with _running(steps, plan, meter, on_progress) as tasks:
+    async with _running(steps, registry, meter, on_progress) as tasks:
         buckets = Buckets(str(settings.buckets), workers.reading.check)
-        planned = _start_planning(tasks, settings, plan, workers, buckets, meter)
+        planned = _start_planning(tasks, settings, registry, workers, buckets, meter)
         tasks.start_soon(
             partial(
                 stages.write.run,
@@ -149,6 +129,7 @@ async def import_graph(
                 database=database,
                 now=settings.now,
                 committed=committed,
+                workers=workers.reading,
             )
         )
         tasks.start_soon(
@@ -168,7 +149,7 @@ async def import_graph(
 
 async def compare_graph(
     settings: Settings,
-    plan: Plan,
+    registry: Registry,
     workers: WorkerPools,
     database: Reader | None,
     add: Callable[[Checked], None],
@@ -181,9 +162,9 @@ async def compare_graph(
 
     checked: Stream[Checked] = meter.open_stream("checked", OUTCOME_BUFFER)
     steps: Steps = {"legacy": "read", "checked": "compare"}
-    async with _running(steps, plan, meter, on_progress) as tasks:
+    async with _running(steps, registry, meter, on_progress) as tasks:
         buckets = Buckets(str(settings.buckets), workers.reading.check)
-        planned = _start_planning(tasks, settings, plan, workers, buckets, meter)
+        planned = _start_planning(tasks, settings, registry, workers, buckets, meter)
         tasks.start_soon(
             partial(
                 stages.compare.run,
@@ -201,7 +182,7 @@ async def compare_graph(
 def _start_planning(
     tasks: TaskGroup,
     settings: Settings,
-    plan: Plan,
+    registry: Registry,
     workers: WorkerPools,
     buckets: Buckets,
     meter: Meter,
@@ -216,9 +197,9 @@ def _start_planning(
         partial(
             stages.discover.run,
             entry[0],
-            registry=plan.registry,
-            projects=plan.projects,
+            registry=registry,
             places=places,
+            includes_ended=settings.include_ended,
             environment=settings.environment,
             workers=workers.reading,
             asking=workers.asking,
@@ -232,10 +213,10 @@ def _start_planning(
             workers=workers.reading,
         )
     )
-    worktrees = str(settings.data_dir / "worktrees")
-    tasks.start_soon(
-        partial(stages.map.run, legacy[1], planned[0], worktrees=worktrees)
+    home = stages.map.NewHome(
+        worktrees=str(settings.data_dir / "worktrees"), branches=settings.branches
     )
+    tasks.start_soon(partial(stages.map.run, legacy[1], planned[0], home=home))
     tasks.start_soon(
         partial(
             stages.locate.run,
@@ -251,12 +232,12 @@ def _start_planning(
 
 @asynccontextmanager
 async def _running(
-    steps: Steps, plan: Plan, meter: Meter, on_progress: OnProgress | None
+    steps: Steps, registry: Registry, meter: Meter, on_progress: OnProgress | None
 ) -> AsyncIterator[TaskGroup]:
     """Provide the task group of the stages, with the progress reported beside them."""
     async with create_task_group() as outer:
         if on_progress is not None:
-            total = len(plan.projects)
+            total = len(registry.projects)
             outer.start_soon(report_progress, meter, steps, total, on_progress)
         async with create_task_group() as tasks:
             yield tasks

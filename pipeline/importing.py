@@ -13,7 +13,6 @@ from anyio import CancelScope
 from pipeline.daemon import refuse_daemon
 from pipeline.graph import (
     OnProgress,
-    Plan,
     WorkerPools,
     import_graph,
     load_plan,
@@ -28,6 +27,7 @@ from pipeline.rehearsal import rehearse
 from pipeline.report import Report, Tally
 from stages.database.reading import open_for_reading
 from stages.database.writing import open_for_writing
+from stages.discover.registry import Registry
 from stages.floor.files import reason
 from stages.floor.text import plain, quote
 from stages.floor.workers import Workers
@@ -110,7 +110,9 @@ async def _run(
         tally.add_notes(plan.notes)
         tally.add_invalid(plan.invalid)
         tally.expect(project.id for project in plan.projects)
-        if not plan.registry.count:
+        if plan.is_lost:
+            return tally.report()
+        if not plan.count:
             tally.add_notes([nothing_to_import(settings)])
             return tally.report()
 
@@ -138,7 +140,7 @@ async def _run(
 
 async def _write(
     settings: Settings,
-    plan: Plan,
+    plan: Registry,
     workers: WorkerPools,
     tally: Tally,
     meter: Meter,

@@ -40,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     places: Places
     data_dir: Path
+    branches: str  # what the new application's branches begin with (rule L9)
     buckets: Path
     run_file: Path
     projects: tuple[str, ...]
@@ -57,12 +58,14 @@ def resolve(options: ImportOptions, environment: Mapping[str, str]) -> Settings:
     config, is_required = _find_config(options, environment, home, root)
     claude_home = _from(environment, "CLAUDE_CONFIG_DIR") or home / ".claude"
     data_dir = _absolute(options.data_dir) or _from(environment, "AO_DATA_DIR")
+    is_dev = data_dir == home / ".ao" / "dev" / "data"
 
     return Settings(
         places=Places(
             root=root, config=config, config_is_required=is_required, home=str(home)
         ),
         data_dir=data_dir or home / ".ao" / "data",
+        branches="ao/dev" if is_dev else "ao",
         buckets=_absolute(options.claude_dir) or claude_home / "projects",
         run_file=_from(environment, "AO_RUN_FILE") or home / ".ao" / "running.json",
         projects=options.projects,

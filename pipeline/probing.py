@@ -90,7 +90,7 @@ async def _probe(settings: Settings) -> Probe:
 async def _read_ids(settings: Settings, workers: WorkerPools) -> tuple[list[str], int]:
     plan = await load_plan(settings, workers)
 
-    return [project.id for project in plan.projects], plan.registry.count
+    return [project.id for project in plan.projects], plan.count
 
 
 async def _read_database(

@@ -7,6 +7,7 @@ orchestrator's record, then the rows that are planned, then what became of them.
 from __future__ import annotations
 
 __all__ = (
+    "Activity",
     "Behaviour",
     "Checked",
     "Entry",
@@ -25,6 +26,7 @@ __all__ = (
     "Severity",
     "TranscriptOutcome",
     "TranscriptPlan",
+    "WorktreeRow",
     "WrittenProject",
 )
 
@@ -37,6 +39,7 @@ import msgspec
 IMPORTABLE_AGENTS = frozenset({"claude-code", "codex", "opencode"})
 
 Severity = Literal["lossy", "failed"]
+Activity = Literal["active", "waiting_input", "idle"]
 # Imported: inserted by this run. Present: there already. Conflicting: its path is another's.
 ProjectOutcome = Literal["imported", "present", "conflicting"]
 OrchestratorOutcome = Literal[
@@ -78,6 +81,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     agent_rules: str | None = None
     agent_rules_file: str | None = None
     orchestrator_rules: str | None = None
+    is_inline: bool = True  # it stands in the entry of the registry itself
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,13 +93,18 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     display_name: str
     registered_at: datetime | None  # None: nothing says when
     default_branch: str | None
-    session_prefix: str | None  # as set; None where unset or refused (rule B7)
-    prefix: str  # what sessions are called by (rule S1)
-    legacy_prefix: str  # only finds legacy files; may be empty
+    session_prefix: str | None  # what is stored; None where nothing has to be (S1, B7)
+    prefix: str  # what the new application calls its sessions by (rule S1)
+    legacy_prefixes: tuple[str, ...]  # what the legacy one called them by
+    real_path: str  # `path` with its links followed (rule P5)
+    rivals: int  # how many entries of this run have that path, this one included
     behaviour: Behaviour
-    sessions_directory: str  # the current layout's
+    sessions_directories: tuple[str, ...]  # the current layout's (rule S2)
     v1_directories: tuple[str, ...]  # the old layout's, in order of names
+    is_migrating: bool  # a migration was broken off: the old layout comes first
     standalone_file: str
+    stopped_stems: frozenset[str]  # live when the legacy application stopped (rule S7)
+    includes_ended: bool  # rule S8
     foreign_stems: frozenset[str]  # "{prefix}-orchestrator" of ours: a worker's prefix
     registered_ids: frozenset[str]  # of all projects, shared by all entries
     notes: tuple[Note, ...]  # about the project's row
@@ -120,6 +129,8 @@ class Orchestrator(msgspec.Struct, frozen=True, kw_only=True):
     state: str | None  # session.state of the lifecycle
     status: str | None  # counts where there is no lifecycle
     is_terminal: bool
+    is_terminated: bool  # it was stopped rather than done (rule S8)
+    is_stopped: bool  # with the whole application, so that it counts as live (rule S7)
     created_at: datetime | None
     started_at: datetime | None
     last_transition_at: datetime | None
@@ -143,6 +154,8 @@ class LegacyProject(msgspec.Struct, frozen=True, kw_only=True):
         return self.entry.id
 
 
+# The fields of the three rows are the columns that we write, in this order. What is the
+# same in all rows of a table is a default.
 class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table `projects`."""
 
@@ -151,24 +164,44 @@ class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
     repo_origin_url: str
     display_name: str
     registered_at: str | None  # stored form; None: the time of the import
+    archived_at: None = None
     config: str | None  # a JSON object
+    kind: Literal["single_repo"] = "single_repo"
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the table `sessions`; what is the same in all of them is left out."""
+    """A row of the table `sessions` (rule L9)."""
 
     id: str
     project_id: str
+    num: Literal[0] = 0
+    issue_id: Literal[""] = ""
+    kind: Literal["orchestrator"] = "orchestrator"
     harness: str
-    activity_state: str
+    activity_state: Activity
     activity_last_at: str
+    is_terminated: Literal[0] = 0
     branch: str
     workspace_path: str
+    runtime_handle_id: Literal[""] = ""
     agent_session_id: str
     prompt: str
     created_at: str
     updated_at: str
     display_name: str
+    first_signal_at: str
+
+
+class WorktreeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `session_worktrees`: the mark of a session to be resumed (rule L9)."""
+
+    session_id: str
+    repo_name: Literal["__root__"] = "__root__"
+    branch: str
+    base_sha: Literal[""] = ""
+    worktree_path: str
+    preserved_ref: Literal[""] = ""
+    state: Literal["removed"] = "removed"
 
 
 class Located(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,6 +230,7 @@ class PlannedProject(msgspec.Struct, frozen=True, kw_only=True):
     """The rows that a project becomes, and the notes that go with each of them."""
 
     project: ProjectRow
+    real_path: str  # of the project, for comparing (rule P5)
     session: SessionRow | None
     transcript: TranscriptPlan | None
     worktrees: tuple[

@@ -38,6 +38,7 @@ from pipeline.verifying import verify_with
 from stages.discover import Places, Registry
 from stages.floor.buckets import slug_of
 from stages.floor.workers import Workers
+from stages.map import NewHome
 from stages.messages import Behaviour, Entry, Orchestrator
 
 # A stage that hangs fails its test; on a busy machine a second is soon gone.
@@ -57,11 +58,16 @@ ENTRY = Entry(
     default_branch=None,
     session_prefix=None,
     prefix="app",
-    legacy_prefix="app",
+    legacy_prefixes=("app",),
+    real_path="/repos/app",
+    rivals=1,
     behaviour=Behaviour(),
-    sessions_directory="/root/projects/app/sessions",
+    sessions_directories=("/root/projects/app/sessions",),
     v1_directories=(),
+    is_migrating=False,
     standalone_file="/root/projects/app/orchestrator.json",
+    stopped_stems=frozenset(),
+    includes_ended=False,
     foreign_stems=frozenset(),
     registered_ids=frozenset({"app"}),
     notes=(),
@@ -83,12 +89,16 @@ ORCHESTRATOR = Orchestrator(
     state="working",
     status=None,
     is_terminal=False,
+    is_terminated=False,
+    is_stopped=False,
     created_at=None,
     started_at=None,
     last_transition_at=None,
     last_observed_at=None,
     modified_at=OLD,
 )
+
+HOME = NewHome(worktrees="/data/worktrees", branches="ao")
 
 
 def never() -> None:
@@ -215,6 +225,7 @@ class Store:
         settings = Settings(
             places=self.places(),
             data_dir=self.data_dir,
+            branches="ao",
             buckets=self.buckets,
             run_file=self.home / ".ao" / "running.json",
             projects=(),
@@ -256,8 +267,8 @@ class Store:
                 stages.discover.run,
                 None,
                 registry=registry,
-                projects=registry.projects,
                 places=places,
+                includes_ended=False,
                 environment=os.environ,
                 workers=workers,
                 asking=workers,

@@ -42,6 +42,7 @@ projects:
     tracker: {{plugin: linear}}
   old-site:
     path: {home}/code/old-site
+    agentConfig: {{permissions: skip}}
     worker: {{agent: my-plugin}}
 """
 _OWN_FILE = """\

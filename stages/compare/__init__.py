@@ -14,6 +14,7 @@ from anyio.abc import ObjectSendStream
 
 from stages.compare.rows import RowComparer, read_rows
 from stages.compare.transcripts import Compared, TranscriptComparer
+from stages.database.lookup import find_owners
 from stages.database.reading import Reader
 from stages.floor.buckets import Buckets
 from stages.floor.streams import BatchReceiveStream, receive_batch
@@ -39,7 +40,6 @@ async def run(
 
     :raises DatabaseUnusable: the database could not be read.
     """
-    rows = RowComparer()
     transcripts = TranscriptComparer(buckets, count, workers.check)
     pending: deque[tuple[Checked, asyncio.Future[Compared]]] = deque()
 
@@ -48,6 +48,10 @@ async def run(
         await send.send(_with_transcript(checked, await comparison))
 
     async with receive, send:
+        find_all = partial(find_owners, workers)
+        rows = RowComparer(
+            await (database.read(find_all) if database else find_all(None))
+        )
         while batch := await receive_batch(receive, PROJECTS_PER_LOOK):
             find = partial(read_rows, batch)
             lookup, projects, sessions = await (

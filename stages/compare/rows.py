@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("RowComparer", "read_rows")
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import aiosqlite
 import msgspec
@@ -52,10 +52,9 @@ async def read_rows(
     """Return what the database has of these projects, and their rows by id."""
     sessions = [planned.session.id for planned in batch if planned.session]
     ids = [planned.project.id for planned in batch]
-    paths = [planned.project.path for planned in batch]
 
     return (
-        await look_up(connection, ids, paths, sessions),
+        await look_up(connection, ids, sessions),
         await _rows(connection, "projects", _PROJECT_COLUMNS, ids),
         await _rows(connection, "sessions", _SESSION_COLUMNS, sessions),
     )
@@ -82,8 +81,8 @@ async def _rows(
 class RowComparer:
     """Compares row by row; what it has seen of a run's paths it keeps."""
 
-    def __init__(self) -> None:
-        self._id_by_path: dict[str, str] = {}
+    def __init__(self, owners: Mapping[str, str]) -> None:
+        self._id_by_path = dict(owners)
 
     def compare(
         self, planned: PlannedProject, lookup: Lookup, projects: _Rows, sessions: _Rows
@@ -96,12 +95,11 @@ class RowComparer:
         if row.id in lookup.project_ids:
             changed += _differences(row.id, "project", row, projects[row.id])
         else:
-            owner = lookup.id_by_path.get(row.path) or self._id_by_path.get(row.path)
-            if owner is not None:  # left out by rule P5
+            owner = self._id_by_path.setdefault(planned.real_path, row.id)
+            if owner != row.id:  # left out by rule P5
                 return Checked(
                     id=row.id, faults=(), changed=(), transcript_bytes=0
                 ), None
-            self._id_by_path[row.path] = row.id
             faults.append(note("project-missing", row.id, "its row is missing"))
 
         if session is not None:
@@ -116,7 +114,7 @@ class RowComparer:
                     f"belongs to {quote(existing.project_id)}"
                 )
                 faults.append(note("session-missing", row.id, text))
-            elif row.id not in lookup.numbered:  # else left out by rule L8
+            elif row.id not in lookup.numbered and row.id not in lookup.live:  # else L8
                 text = f"the session {quote(session.id)} is missing"
                 faults.append(note("session-missing", row.id, text))
 

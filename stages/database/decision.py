@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Decider",)
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -19,6 +19,7 @@ from stages.messages import (
     ProjectRow,
     SessionRow,
     TranscriptPlan,
+    WorktreeRow,
     WrittenProject,
 )
 from stages.notes import note
@@ -27,21 +28,23 @@ from stages.notes import note
 class Decider:
     """Decides project by project; what the run itself claimed counts as there.
 
-    After `decide`, `projects` and `sessions` are the rows to insert for that batch. The
-    claims are kept for the whole run, so that a dry run sees the same conflicts.
+    After `decide`, `projects`, `sessions` and `worktrees` are the rows to insert for that
+    batch. The claims are kept for the whole run, so that a dry run sees the same conflicts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, owners: Mapping[str, str]) -> None:
+        """Take the unarchived projects of the database, by resolved path (rule P5)."""
         self.projects: list[ProjectRow] = []
         self.sessions: list[SessionRow] = []
-        self._id_by_path: dict[str, str] = {}
+        self.worktrees: list[WorktreeRow] = []
+        self._id_by_path = dict(owners)
         self._project_by_session: dict[str, str] = {}
 
     def decide(
         self, batch: Iterable[PlannedProject], lookup: Lookup
     ) -> list[WrittenProject]:
-        """Return what becomes of each planned project (rules P4, P5, L8)."""
-        self.projects, self.sessions = [], []
+        """Return what becomes of each planned project (rules P4, P5, L8, L9)."""
+        self.projects, self.sessions, self.worktrees = [], [], []
 
         return [self._decide_project(planned, lookup) for planned in batch]
 
@@ -52,12 +55,11 @@ class Decider:
         outcome: ProjectOutcome = "present"
         notes: list[Note] = []
         if row.id not in lookup.project_ids:
-            owner = lookup.id_by_path.get(row.path) or self._id_by_path.get(row.path)
-            if owner is not None:
+            owner = self._id_by_path.setdefault(planned.real_path, row.id)
+            if owner != row.id:
                 return self._conflict(planned, owner)
 
             outcome = "imported"
-            self._id_by_path[row.path] = row.id
             self.projects.append(row)
             notes += planned.project_notes
         notes += planned.record_notes
@@ -76,10 +78,15 @@ class Decider:
         elif row.id in lookup.numbered:
             orchestrator, transcript = "skipped", None
             notes.append(_number_taken(planned.session))
+        elif (live := lookup.live.get(row.id)) is not None:
+            orchestrator, transcript = "skipped", None
+            notes.append(_already_live(planned.session, live))
         else:
             orchestrator = "imported"
             self._project_by_session[planned.session.id] = row.id
             self.sessions.append(planned.session)
+            if planned.session.agent_session_id:
+                self.worktrees.append(_mark_of(planned.session))
             notes += planned.session_notes
 
         return WrittenProject(
@@ -132,6 +139,24 @@ def _of_existing(
         return plan
 
     return replace(plan, uuid=existing.agent_session_id, located=None)
+
+
+def _mark_of(session: SessionRow) -> WorktreeRow:
+    """Return the daemon's own mark of a session that it is to resume (rule L9)."""
+    return WorktreeRow(
+        session_id=session.id,
+        branch=session.branch,
+        worktree_path=session.workspace_path,
+    )
+
+
+def _already_live(session: SessionRow, live: str) -> Note:
+    text = (
+        f"orchestrator {quote(session.id)} not imported: the project already has a live "
+        f"one, {quote(live)}, and both would work in one directory"
+    )
+
+    return note("live-orchestrator", session.project_id, text)
 
 
 def _session_taken(session: SessionRow, existing: ExistingSession) -> Note:

@@ -34,6 +34,7 @@ from stages.database.problems import unusable
 from stages.database.schema import SCHEMA_VERSION
 from stages.errors import DatabaseUnusable
 from stages.floor.workers import Workers
+from stages.messages import ProjectRow, SessionRow, WorktreeRow
 
 T = TypeVar("T")
 
@@ -57,40 +58,9 @@ _TRANSIENT = frozenset(
 _SIDE_FILES = ("-journal", "-wal", "-shm")
 
 _NEEDED_COLUMNS = {
-    "projects": frozenset(
-        [
-            "id",
-            "path",
-            "repo_origin_url",
-            "display_name",
-            "registered_at",
-            "archived_at",
-            "config",
-            "kind",
-        ]
-    ),
-    "sessions": frozenset(
-        [
-            "id",
-            "project_id",
-            "num",
-            "issue_id",
-            "kind",
-            "harness",
-            "activity_state",
-            "activity_last_at",
-            "is_terminated",
-            "branch",
-            "workspace_path",
-            "runtime_handle_id",
-            "agent_session_id",
-            "prompt",
-            "created_at",
-            "updated_at",
-            "display_name",
-            "first_signal_at",
-        ]
-    ),
+    "projects": frozenset(ProjectRow.__struct_fields__),
+    "sessions": frozenset(SessionRow.__struct_fields__),
+    "session_worktrees": frozenset(WorktreeRow.__struct_fields__),
 }
 _TABLES = """
 SELECT count(*), total(name = 'goose_db_version') FROM sqlite_master

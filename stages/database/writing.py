@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import aiosqlite
 from anyio import CancelScope
@@ -50,6 +51,8 @@ PRAGMA foreign_keys = ON;
 _CREATE = ";\n".join(("BEGIN IMMEDIATE", *CREATE_STATEMENTS, "COMMIT"))
 _TABLES = "SELECT count(*) FROM sqlite_master"
 _HAS_ROWS = "SELECT EXISTS (SELECT 1 FROM projects) OR EXISTS (SELECT 1 FROM sessions)"
+
+T = TypeVar("T")
 
 
 class Writer:
@@ -95,6 +98,16 @@ class Writer:
                 raise
         except (sqlite3.Error, UnicodeError) as error:
             await self.check_place()  # of that SQLite says "disk I/O error"
+            raise write_failed(self._file, error) from error
+
+    async def read(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
+        """Return what the work reads, outside of any transaction.
+
+        :raises WriteFailed: the database could not be read.
+        """
+        try:
+            return await work(self.connection)
+        except (sqlite3.Error, UnicodeError) as error:
             raise write_failed(self._file, error) from error
 
     async def keep_copy(self) -> None:

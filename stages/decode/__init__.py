@@ -7,6 +7,7 @@ __all__ = ("read_project", "run")
 import os
 import stat
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from anyio.abc import ObjectSendStream
 
@@ -18,6 +19,13 @@ from stages.floor.text import listing, quote
 from stages.floor.workers import Workers
 from stages.messages import Entry, LegacyProject, Note
 from stages.notes import note
+
+
+class _Layout(NamedTuple):
+    """One of the two layouts: how its directories are read, and which they are."""
+
+    read: Callable[[str], None]
+    directories: tuple[str, ...]
 
 
 async def run(
@@ -46,22 +54,23 @@ def read_project(entry: Entry, check: Callable[[], None]) -> LegacyProject:
     """Return the project with its orchestrator. Blocks; `check` may end it."""
     reader = SessionReader(entry, check)
     notes: list[Note] = []
-    if _is_directory(entry.sessions_directory, entry, notes):
-        _read_directory(reader.read_current, entry.sessions_directory, entry, notes)
-        hidden = [
-            directory
-            for directory in entry.v1_directories
-            if os.path.isdir(os.path.join(directory, "sessions"))
-        ]
-        if hidden:
-            names = listing([os.path.basename(directory) for directory in hidden])
-            text = f"older sessions were not read, as there are newer ones: {names}"
-            notes.append(note("hidden-sessions", entry.id, text, hidden[0]))
-    else:
-        for directory in entry.v1_directories:
-            sessions = os.path.join(directory, "sessions")
-            if _is_directory(sessions, entry, notes):
-                _read_directory(reader.read_v1, sessions, entry, notes)
+    current = _Layout(reader.read_current, entry.sessions_directories)
+    old = _Layout(
+        reader.read_v1,
+        tuple(os.path.join(place, "sessions") for place in entry.v1_directories),
+    )
+    # While a migration is unfinished, what was not moved yet is the whole of it.
+    first, second = (old, current) if entry.is_migrating else (current, old)
+    unlisted = [
+        directory
+        for directory in first.directories
+        if not _read_directory(first.read, directory, entry, notes)
+    ]
+    if not reader.files_that_count and not unlisted:
+        for directory in second.directories:
+            _read_directory(second.read, directory, entry, notes)
+    elif not entry.is_migrating:
+        notes += _hidden(second.directories, entry)
     files_skipped = reader.names_seen - reader.sessions_read
     if reader.choice.best is None:
         reader.read_standalone(entry.standalone_file)
@@ -79,24 +88,34 @@ def read_project(entry: Entry, check: Callable[[], None]) -> LegacyProject:
     )
 
 
-def _is_directory(path: str, entry: Entry, notes: list[Note]) -> bool:
-    """Whether there is a directory; one that cannot be looked at is noted (rule S2)."""
-    try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        notes.append(_unreadable(path, entry, error))
-        return False
-
-
 def _read_directory(
     read: Callable[[str], None], directory: str, entry: Entry, notes: list[Note]
-) -> None:
+) -> bool:
+    """Read a directory if it is there; one that cannot be listed is noted (rule S2).
+
+    Returns whether all that is there has been read.
+    """
     try:
-        read(directory)
+        if stat.S_ISDIR(os.stat(directory).st_mode):
+            read(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
     except OSError as error:
         notes.append(_unreadable(directory, entry, error))
+        return False
+
+    return True
+
+
+def _hidden(directories: Sequence[str], entry: Entry) -> list[Note]:
+    """Return the note on old session directories that newer ones hide (rule S2)."""
+    hidden = [directory for directory in directories if os.path.isdir(directory)]
+    if not hidden:
+        return []
+
+    names = listing([os.path.basename(os.path.dirname(each)) for each in hidden])
+    text = f"older sessions were not read, as there are newer ones: {names}"
+    return [note("hidden-sessions", entry.id, text, hidden[0])]
 
 
 def _unreadable(directory: str, entry: Entry, error: OSError) -> Note:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Choice", "Names")
 
-import unicodedata
+from msgspec.structs import replace
 
 from stages.floor.text import NAMES_SHOWN
 from stages.messages import IMPORTABLE_AGENTS, Entry, Orchestrator
@@ -18,22 +18,18 @@ class Names:
     """What an orchestrator's session file of this project can be called (rule S4)."""
 
     def __init__(self, entry: Entry) -> None:
-        prefixes = {p for p in (entry.prefix, entry.legacy_prefix) if p}
         self.canonical = frozenset(
-            f"{unicodedata.normalize('NFC', prefix)}-orchestrator"
-            for prefix in prefixes
+            f"{prefix}-orchestrator" for prefix in entry.legacy_prefixes
         )
         self._foreign = entry.foreign_stems
 
     def is_canonical(self, stem: str) -> bool:
-        return _nfc(stem) in self.canonical
+        return stem in self.canonical
 
     def is_orchestrator(self, stem: str) -> bool:
         """Whether the name alone makes it an orchestrator's."""
         if "-orchestrator" not in stem:
             return False
-
-        stem = _nfc(stem)
         if stem in self.canonical:
             return True
         name, _, number = stem.rpartition("-")
@@ -44,10 +40,11 @@ class Names:
 class Choice:
     """The best of the candidates so far; of the others, only a few names are kept."""
 
-    def __init__(self, names: Names) -> None:
-        self._names = names
+    def __init__(self, names: Names, *, includes_ended: bool) -> None:
+        self._names, self._includes_ended = names, includes_ended
         self._live: tuple[_Order, Orchestrator] | None = None
         self._terminal: tuple[_Order, Orchestrator] | None = None
+        self._ended: tuple[_Order, Orchestrator] | None = None  # asked for (rule S8)
         self._stems: list[str] = []
         self.live_count = 0
 
@@ -57,6 +54,10 @@ class Choice:
         if candidate.is_terminal:
             if self._terminal is None or order < self._terminal[0]:
                 self._terminal = (order, candidate)
+            if self._can_be_resumed(candidate) and (
+                self._ended is None or order < self._ended[0]
+            ):
+                self._ended = (order, candidate)
             return
 
         self.live_count += 1
@@ -69,8 +70,10 @@ class Choice:
     @property
     def best(self) -> Orchestrator | None:
         """The one to import, or a terminal one where there is no other."""
-        chosen = self._live or self._terminal
+        if self._live is None and self._ended is not None:
+            return replace(self._ended[1], is_terminal=False, is_stopped=True)
 
+        chosen = self._live or self._terminal
         return chosen[1] if chosen else None
 
     @property
@@ -81,6 +84,13 @@ class Choice:
             stems.remove(self._live[1].stem)
 
         return tuple(stems[:NAMES_SHOWN])
+
+    def _can_be_resumed(self, candidate: Orchestrator) -> bool:
+        return (
+            self._includes_ended
+            and candidate.is_terminated
+            and self._names.is_canonical(candidate.stem)
+        )
 
     def _order(self, candidate: Orchestrator) -> _Order:
         latest_at = (
@@ -96,8 +106,3 @@ class Choice:
             candidate.stem,
             candidate.file,
         )
-
-
-def _nfc(name: str) -> str:
-    # File systems may give names back decomposed.
-    return name if name.isascii() else unicodedata.normalize("NFC", name)

@@ -10,6 +10,7 @@ __all__ = ("Finding", "SessionReader")
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -18,7 +19,7 @@ from pathlib import Path
 from stages.decode.choice import Choice, Names
 from stages.decode.record import (
     decode_orchestrator,
-    decode_v1_record,
+    decode_record,
     has_role,
     is_v1_worker,
     probe_role,
@@ -37,7 +38,6 @@ from stages.floor.files import (
     read_rest,
     reason,
 )
-from stages.floor.json_text import decode_object
 from stages.floor.text import NAMES_SHOWN
 from stages.floor.times import from_file_time
 from stages.messages import Entry, Severity
@@ -72,9 +72,11 @@ class SessionReader:
         self._entry = entry
         self._check = check
         self._names = Names(entry)
-        self.choice = Choice(self._names)
+        self.choice = Choice(self._names, includes_ended=entry.includes_ended)
         self.sessions_read = 0
         self.names_seen = 0
+        # Files that hold a record, or that may as they could not be read (rule S2).
+        self.files_that_count = 0
         self.findings: dict[tuple[str, str], Finding] = {}
 
     def read_current(self, directory: str) -> None:
@@ -111,12 +113,8 @@ class SessionReader:
         finally:
             os.close(fd)
 
-        record = decode_object(data)
-        if record is not None:
-            self.sessions_read += 1
-            self._consider(record, file, "orchestrator", info.st_mtime_ns, is_v1=False)
-        elif data:
-            self._damaged(file, is_canonical=True)
+        if data:
+            self._take(data, file, "orchestrator", info, is_ours=True, is_v1=False)
 
     def _read(self, directory: str, *, is_v1: bool) -> None:
         names_of, look = (_v1_names, self._look_v1) if is_v1 else (_names, self._look)
@@ -157,6 +155,7 @@ class SessionReader:
                 self._look_again(directory, name, fd, data)
             else:
                 self.sessions_read += 1
+                self.files_that_count += 1
 
     def _look_again(self, directory: str, name: str, fd: int, data: bytes) -> None:
         whole = self._whole(directory, name, fd, data)
@@ -167,10 +166,11 @@ class SessionReader:
         by_name = self._names.is_orchestrator(name[:-5])
         if not by_name and probe_role(data) is False:
             self.sessions_read += 1
+            self.files_that_count += 1
             return
 
         file = os.path.join(directory, name)
-        self._take(decode_object(data), file, name[:-5], by_name, info, is_v1=False)
+        self._take(data, file, name[:-5], info, is_ours=by_name, is_v1=False)
 
     def _look_v1(self, directory: str, files: _Files) -> None:
         for name, fd, data in files:
@@ -183,28 +183,35 @@ class SessionReader:
             by_name = self._names.is_orchestrator(stem)
             if not by_name and is_v1_worker(data):
                 self.sessions_read += 1
+                self.files_that_count += 1
                 continue
 
             file = os.path.join(directory, name)
-            self._take(decode_v1_record(data), file, stem, by_name, info, is_v1=True)
+            self._take(data, file, stem, info, is_ours=by_name, is_v1=True)
 
     def _take(
         self,
-        record: dict[str, object] | None,
+        data: bytes,
         file: str,
         stem: str,
-        by_name: bool,
         info: os.stat_result,
         *,
+        is_ours: bool,
         is_v1: bool,
     ) -> None:
-        """Count a record, and consider it if its name or its role makes it one of ours."""
+        """Count a record, and consider it if it is an orchestrator's.
+
+        `is_ours`: its name alone makes it one; else its role can.
+        """
+        record, is_key_value = decode_record(data)
         if record is None:
-            self._damaged(file, is_canonical=by_name)
+            self._damaged(file, is_canonical=is_ours)
             return
 
         self.sessions_read += 1
-        if by_name or has_role(record):
+        self.files_that_count += 1
+        if is_ours or has_role(record):
+            is_v1 = is_v1 or is_key_value
             self._consider(record, file, stem, info.st_mtime_ns, is_v1=is_v1)
 
     def _whole(
@@ -248,6 +255,7 @@ class SessionReader:
                 is_v1=is_v1,
                 inherited_agent=self._entry.behaviour.orchestrator.agent or "",
                 v1_directories=self._entry.v1_directories,
+                stopped_stems=self._entry.stopped_stems,
             )
         )
 
@@ -256,6 +264,7 @@ class SessionReader:
         self._find("record-damaged", severity, "is no session record", file)
 
     def _fail(self, file: str, error: OSError) -> None:
+        self.files_that_count += 1
         if isinstance(error, TooLarge):
             self._find(
                 "record-oversized", "failed", f"was not read: {error.strerror}", file
@@ -271,21 +280,19 @@ class SessionReader:
         self.findings[key].add(file)
 
 
+# The legacy application reads no other names; those are what killed writes left behind.
+_is_current_name = re.compile(r"[A-Za-z0-9_-]+\.json").fullmatch
+_is_v1_name = re.compile(r"[A-Za-z0-9_-]+(?:\.json)?").fullmatch
+
+
 def _names(entries: list[os.DirEntry[str]]) -> list[str]:
     return [
-        name
-        for entry in entries
-        if (name := entry.name).endswith(".json")
-        and name[0] != "."
-        and ".corrupt-" not in name
-        and _is_file(entry)
+        each.name for each in entries if _is_current_name(each.name) and _is_file(each)
     ]
 
 
 def _v1_names(entries: list[os.DirEntry[str]]) -> list[str]:
-    return [
-        name for entry in entries if (name := entry.name)[0] != "." and _is_file(entry)
-    ]
+    return [each.name for each in entries if _is_v1_name(each.name) and _is_file(each)]
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ("Lifecycle", "find_lifecycle", "is_terminal", "object_in")
+__all__ = (
+    "Lifecycle",
+    "find_lifecycle",
+    "is_terminal",
+    "is_terminated",
+    "object_in",
+)
 
 import msgspec
 
 from stages.floor.json_text import decode_object, mend
+from stages.floor.times import parse_time
 
 TERMINAL_STATES = frozenset({"done", "terminated"})
 TERMINAL_STATUSES = frozenset({"killed", "terminated", "cleanup", "errored", "done"})
+# Records without a lifecycle were marked so when the application stopped.
+TERMINATED_STATUSES = frozenset({"killed", "terminated"})
 
 Object = dict[str, object]
 
@@ -45,8 +54,26 @@ def is_terminal(lifecycle: Lifecycle | None, status: str | None) -> bool:
     if lifecycle is None:
         return status in TERMINAL_STATUSES
 
-    ended_at = lifecycle.session.get("terminatedAt")
-    return lifecycle.state in TERMINAL_STATES or ended_at is not None
+    return lifecycle.state in TERMINAL_STATES or _has_ended(lifecycle.session)
+
+
+def is_terminated(lifecycle: Lifecycle | None, status: str | None) -> bool:
+    """Whether it was stopped rather than done, so that it can be resumed (S7, S8)."""
+    if lifecycle is None:
+        return status in TERMINATED_STATUSES
+
+    return lifecycle.state == "terminated"
+
+
+def _has_ended(session: Object) -> bool:
+    """Whether the time of its end still holds; a restored session keeps an old one."""
+    ended = session.get("terminatedAt")
+    if ended is None:
+        return False
+
+    ended_at = parse_time(ended)
+    moved_at = parse_time(session.get("lastTransitionAt"))
+    return ended_at is None or moved_at is None or ended_at >= moved_at
 
 
 def object_in(value: object) -> Object | None:

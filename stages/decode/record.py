@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = (
     "decode_key_value",
     "decode_orchestrator",
-    "decode_v1_record",
+    "decode_record",
     "find_worktrees",
     "has_role",
     "is_v1_worker",
@@ -14,12 +14,17 @@ __all__ = (
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
 
-from stages.decode.lifecycle import find_lifecycle, is_terminal, object_in
+from stages.decode.lifecycle import (
+    find_lifecycle,
+    is_terminal,
+    is_terminated,
+    object_in,
+)
 from stages.floor.json_text import DECODE_ERRORS, decode_object, is_json_object, mend
 from stages.floor.times import parse_time
 from stages.messages import Orchestrator
@@ -64,24 +69,28 @@ def is_v1_worker(data: bytes) -> bool:
     return _begins_with_pair(data) is not None and _ROLE_WORD not in data
 
 
-def decode_v1_record(data: bytes) -> dict[str, object] | None:
-    """Return the fields of an old record, which may be JSON; None if it has none."""
+def decode_record(data: bytes) -> tuple[dict[str, object] | None, bool]:
+    """Return the fields of a record, and whether it is of `key=value` lines (rule S3).
+
+    Each of the two layouts may hold the text of the other. None: it is no record.
+    """
+    found = decode_object(data)
+    if found is not None:
+        return found, False
+
     text = data.decode("utf-8", "replace")
-    if is_json_object(text):
-        return decode_object(data)
-
-    return decode_key_value(text) or None
+    return (None, False) if is_json_object(text) else (decode_key_value(text), True)
 
 
-def decode_key_value(text: str) -> dict[str, object]:
-    """Return the pairs of `key=value` lines; of two equal keys the last wins."""
+def decode_key_value(text: str) -> dict[str, object] | None:
+    """Return the pairs of `key=value` lines, None if there are none; the last key wins."""
     pairs: dict[str, object] = {}
     for line in text.removeprefix("\ufeff").split("\n"):
         key, divider, value = line.partition("=")
         if divider and not line.lstrip().startswith("#"):
             pairs[key.strip()] = value.strip()
 
-    return pairs
+    return pairs or None
 
 
 def has_role(record: dict[str, object]) -> bool:
@@ -98,11 +107,13 @@ def decode_orchestrator(
     is_v1: bool,
     inherited_agent: str,
     v1_directories: Sequence[str] = (),
+    stopped_stems: Collection[str] = (),
 ) -> Orchestrator:
     """Return the record's fields by type; one of a wrong type counts as absent.
 
     `inherited_agent` is the configured one, for records that name none (rule L5);
-    `v1_directories` are the project's of the old layout (rule T1).
+    `v1_directories` are the project's of the old layout (rule T1); `stopped_stems` were
+    live when the legacy application stopped (rule S7).
     """
     lifecycle = find_lifecycle(record, is_v1=is_v1)
     session = lifecycle.session if lifecycle else {}
@@ -112,6 +123,9 @@ def decode_orchestrator(
     agent = _text(record, "agent").strip()
     for harness, name in RESUME_IDS:
         agent = agent or (harness if resume_ids[name] else "")
+
+    has_ended = is_terminated(lifecycle, status)
+    is_stopped = has_ended and stem in stopped_stems
 
     return Orchestrator(
         stem=stem,
@@ -129,7 +143,9 @@ def decode_orchestrator(
         has_lifecycle=lifecycle is not None,
         state=lifecycle.state if lifecycle else None,
         status=status,
-        is_terminal=is_terminal(lifecycle, status),
+        is_terminal=is_terminal(lifecycle, status) and not is_stopped,
+        is_terminated=has_ended,
+        is_stopped=is_stopped,
         created_at=parse_time(record.get("createdAt")),
         started_at=parse_time(session.get("startedAt")),
         last_transition_at=parse_time(session.get("lastTransitionAt")),

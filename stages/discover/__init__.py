@@ -12,6 +12,7 @@ __all__ = (
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
@@ -20,14 +21,13 @@ from msgspec.structs import replace
 
 from stages.discover.behaviour import BEHAVIOUR_FIELDS, read_behaviour, unknown_fields
 from stages.discover.configuration import Places, read_sources
-from stages.discover.fields import Fields
+from stages.discover.identity import RegisteredProject
 from stages.discover.origins import Repositories, find_git
 from stages.discover.own_file import read_own_file
-from stages.discover.registry import RegisteredProject, Registry, load_registry
+from stages.discover.registry import Registry, load_registry
 from stages.discover.yaml_text import Node
 from stages.floor.hops import run_in_hops
 from stages.floor.text import plain, quote
-from stages.floor.times import from_epoch_seconds
 from stages.floor.workers import Workers
 from stages.messages import Behaviour, Entry, Note
 from stages.notes import note
@@ -37,17 +37,19 @@ async def run(
     send: ObjectSendStream[Entry],
     *,
     registry: Registry,
-    projects: Sequence[RegisteredProject],
     places: Places,
+    includes_ended: bool,
     environment: Mapping[str, str],
     workers: Workers,
     asking: Workers,
 ) -> None:
-    """Send one entry for each of the projects, in their order.
+    """Send one entry for each of the registry's projects, in their order.
 
+    `includes_ended`: an ended orchestrator comes where there is no live one (rule S8).
     `environment` is what git is looked for and run in, by the workers for `asking`.
     """
-    remaining = iter(projects)
+    remaining = iter(registry.projects)
+    rivals = Counter(project.real_path for project in registry.projects)
 
     async def take(most: int) -> list[RegisteredProject]:
         return list(islice(remaining, most))
@@ -60,7 +62,9 @@ async def run(
             found = []
             for project in some:
                 workers.check()
-                entry = _read_entry(project, registry, places)
+                entry = _read_entry(
+                    project, registry, places, rivals, includes_ended=includes_ended
+                )
                 found.append((entry, repositories.has(project.path)))
             return found
 
@@ -90,28 +94,16 @@ def _with_origin(entry: Entry, origin: str | None) -> Entry:
 
 
 def _read_entry(
-    project: RegisteredProject, registry: Registry, places: Places
+    project: RegisteredProject,
+    registry: Registry,
+    places: Places,
+    rivals: Mapping[str, int],
+    *,
+    includes_ended: bool,
 ) -> Entry:
     behaviour, behaviour_notes = _choose_behaviour(project, registry.pointed_files)
-    identity = Fields(project.mapping)
-    repo = project.mapping.get("repo")
-    repo_origin = None
-    if isinstance(repo, dict):
-        repo_origin = identity.block("repo").trimmed("originUrl")
-    elif repo is not None and not isinstance(repo, str):
-        identity.wrong.append("repo")
-    origin = repo_origin or identity.trimmed("originUrl") or ""
-    names = (identity.filled("displayName"), identity.filled("name"))
-    seconds = identity.number("registeredAt")
-    registered_at = None if seconds is None else from_epoch_seconds(seconds)
-    if seconds is not None and registered_at is None:
-        identity.wrong.append("registeredAt")
-
     overlays = registry.overlays
-    session_directories = os.path.join(str(places.root), "projects", project.id)
-    default_branch = identity.trimmed("defaultBranch")
-    identity.trimmed("sessionPrefix")  # its value was read before; its type counts here
-    identity.trimmed("storageKey")
+    projects = os.path.join(str(places.root), "projects")
     unknown = unknown_fields(
         project.mapping,
         project_id=project.id,
@@ -122,37 +114,40 @@ def _read_entry(
     return Entry(
         id=project.id,
         path=project.path,
-        origin_url=origin,
-        display_name=overlays.names.get(project.id) or names[0] or names[1] or "",
+        real_path=project.real_path,
+        rivals=rivals[project.real_path],
+        origin_url=project.origin_url,
+        display_name=overlays.names.get(project.id) or project.display_name,
         registered_at=overlays.times_by_id.get(project.id)
         or overlays.times_by_path.get(project.path)
-        or registered_at
+        or project.registered_at
         or registry.config_modified_at,
-        default_branch=default_branch,
+        default_branch=project.default_branch,
         session_prefix=project.session_prefix,
         prefix=project.prefix,
-        legacy_prefix=project.legacy_prefix,
+        legacy_prefixes=project.legacy_prefixes,
         behaviour=behaviour,
-        sessions_directory=os.path.join(session_directories, "sessions"),
+        sessions_directories=tuple(
+            os.path.join(projects, name, "sessions")
+            for name in (project.id, *project.current_directories)
+        ),
         v1_directories=tuple(
             os.path.join(str(places.root), name) for name in project.v1_directories
         ),
-        standalone_file=os.path.join(session_directories, "orchestrator.json"),
+        is_migrating=registry.is_migrating and bool(project.v1_directories),
+        standalone_file=os.path.join(projects, project.id, "orchestrator.json"),
+        stopped_stems=project.stopped_stems,
+        includes_ended=includes_ended,
         foreign_stems=frozenset(
             stem
-            for prefix in (project.prefix, project.legacy_prefix)
+            for prefix in project.legacy_prefixes
             if registry.owner_of_prefix.get(
                 stem := f"{prefix}-orchestrator", project.id
             )
             != project.id
         ),
         registered_ids=registry.ids,
-        notes=(
-            *project.notes,
-            *identity.notes(project.id, project.source),
-            *unknown,
-            *behaviour_notes,
-        ),
+        notes=(*project.notes, *unknown, *behaviour_notes),
     )
 
 
@@ -170,7 +165,7 @@ def _choose_behaviour(
         behaviour, notes = read_behaviour(
             inline,
             project.defaults,
-            is_inline=True,
+            is_inline=not project.is_registry_entry,
             project_id=project.id,
             source=project.source,
         )

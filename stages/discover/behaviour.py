@@ -79,6 +79,8 @@ _RULES_FIELDS = ("agentRules", "agentRulesFile", "orchestratorRules")
 _AGENT_CONFIG = frozenset({"model", "permissions", "orchestratorModel", "subagent"})
 _ROLE = frozenset({"agent", "agentConfig"})
 ROLES = ("worker", "orchestrator")
+# What the legacy application used where nobody chose, in all its versions (rule B5).
+DEFAULT_AGENT = "claude-code"
 # What its own commands write into every file: no setting of anybody's (rule B8).
 WRITTEN_EVERYWHERE = {"runtime": "tmux", "workspace": "worktree"}
 # Fields that are blocks, and what is known inside. Of `repo`, which is one as well, all
@@ -128,7 +130,7 @@ def read_behaviour(
         block = fields.block(role)
         middle = (project_agent, inherited) if is_inline else (inherited, project_agent)
         agent = block.trimmed("agent") or middle[0] or middle[1] or defaults.agent
-        roles[role] = _read_role(agent, block)
+        roles[role] = _read_role(agent or DEFAULT_AGENT, block)
 
     behaviour = Behaviour(
         env=fields.text_map("env"),
@@ -140,6 +142,7 @@ def read_behaviour(
         agent_rules=_rules(mapping, "agentRules"),
         agent_rules_file=_rules(mapping, "agentRulesFile"),
         orchestrator_rules=_rules(mapping, "orchestratorRules"),
+        is_inline=is_inline,
     )
     notes = fields.notes(project_id, source)
     if homeless := _homeless(mapping):
@@ -200,7 +203,12 @@ def _rules(mapping: dict[str, Node], name: str) -> str | None:
 
 
 def _homeless(mapping: dict[str, Node]) -> list[str]:
-    found = [name for name in _HOMELESS_FIELDS if mapping.get(name) is not None]
+    found = [
+        name
+        for name in _HOMELESS_FIELDS
+        if mapping.get(name) is not None
+        and mapping[name] != WRITTEN_EVERYWHERE.get(name)
+    ]
     found += [
         f"{prefix}agentConfig.subagent"
         for prefix, block in (

@@ -24,7 +24,11 @@ _OPTIONS = (
     f"core.hooksPath={os.devnull}",
     "-c",
     "protocol.allow=never",
+    "-c",
+    "safe.directory=*",  # a checkout of another user answers, too; nothing of it is run
 )
+# What is written, which `remote get-url` may answer rewritten by `insteadOf`.
+_QUESTION = ("config", "--local", "--includes", "--get-all", "remote.origin.url")
 
 
 class Git(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +44,7 @@ class Git(msgspec.Struct, frozen=True, kw_only=True):
         None: it gave no answer in time, or could not be started. Blocks for at most ten
         seconds; `check` is called meanwhile and may raise.
         """
-        command = (self.program, "-C", path, *_OPTIONS, "remote", "get-url", "origin")
+        command = (self.program, "-C", path, *_OPTIONS, *_QUESTION)
         try:
             process = subprocess.Popen(
                 command,

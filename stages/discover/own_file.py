@@ -27,11 +27,13 @@ class OwnFile:
         fields: dict[str, Node] | None = None,
         defaults: Defaults | None = None,
         problem: str = "",
+        entry_key: str = "",
     ) -> None:
         self.path = path
         self.fields = fields or {}
         self.defaults = defaults  # None: those of the registry count
         self.problem = problem
+        self.entry_key = entry_key  # of a wrapped file: what the entry is called there
 
 
 def read_own_file(
@@ -91,16 +93,19 @@ def _unwrapped(path: str, root: Node, project_id: str) -> OwnFile:
         return OwnFile(path, fields=_without_identity(root))
 
     projects = root["projects"]
-    entry: Node = None
+    key, entry = project_id, None
     if isinstance(projects, dict):
-        only = next(iter(projects.values())) if len(projects) == 1 else None
-        entry = projects.get(project_id, only)
+        if project_id not in projects and len(projects) == 1:
+            [key] = projects
+        entry = projects.get(key)
     if not isinstance(entry, dict):
         return OwnFile(path, problem="it has no entry for this project")
 
     node = root.get("defaults")
     defaults = None if node is None else read_defaults(node)
-    return OwnFile(path, fields=_without_identity(entry), defaults=defaults)
+    return OwnFile(
+        path, fields=_without_identity(entry), defaults=defaults, entry_key=key
+    )
 
 
 def _without_identity(fields: dict[str, Node]) -> dict[str, Node]:

@@ -2,77 +2,84 @@
 
 from __future__ import annotations
 
-__all__ = ("RegisteredProject", "Registry", "load_registry")
+__all__ = ("Registry", "load_registry")
 
 import os
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
-from stages.discover.behaviour import Defaults
+from stages.discover.candidates import Candidate, PointedFiles, find_candidates
 from stages.discover.configuration import Places, Sources, parse_configuration
-from stages.discover.fields import Fields
-from stages.discover.overlays import Overlays, read_overlays
-from stages.discover.pointers import Pointed, follow_pointers
-from stages.discover.session_places import (
-    V1Directories,
-    clean_path,
-    legacy_prefix_of,
-    list_v1_directories,
+from stages.discover.identity import (
+    RegisteredProject,
+    fit_for_ids,
+    read_identity,
+    with_whole_prefix,
 )
-from stages.discover.yaml_text import Node
-from stages.floor.json_text import mend
-from stages.floor.text import listing, plain, quote
+from stages.discover.last_stop import read_last_stop
+from stages.discover.overlays import Overlays, read_overlays
+from stages.discover.owners import find_owners
+from stages.discover.session_places import (
+    StoreDirectories,
+    clean_path,
+    holds_records,
+    list_directories,
+)
+from stages.floor.buckets import Resolver
+from stages.floor.text import listing, plain
 from stages.messages import Note
 from stages.notes import note
 
-_VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_REFUSED_IN_PREFIX = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
+Check = Callable[[], None]
 
 
-# Without `gc` 10,000 of them make a garbage collection, which holds all threads, a third
-# shorter (48 to 32 ms); nothing in them can lead back to them.
-class RegisteredProject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A valid entry of the registry: its identity, its fields still as they were read."""
-
-    id: str
-    path: str
-    session_prefix: str | None
-    prefix: str
-    legacy_prefix: str
-    mapping: dict[str, Node]
-    source: str  # the file that it stands in
-    defaults: Defaults
-    v1_directories: tuple[str, ...]
-    notes: tuple[Note, ...]
-
-
-class Registry:
+class Registry(msgspec.Struct, frozen=True, kw_only=True):
     """All projects, in the order of their ids, and what concerns the store as a whole."""
 
-    def __init__(self, config_modified_at: datetime | None, overlays: Overlays) -> None:
-        self.config_modified_at = config_modified_at
-        self.overlays = overlays
-        self.projects: list[RegisteredProject] = []
-        self.invalid: list[Note] = []
-        self.notes: list[Note] = []  # of the store, or of an invalid id found twice
-        self.ids: frozenset[str] = frozenset()
-        self.pointed_files: frozenset[str] = frozenset()  # resolved (rule C7)
-        # A prefix leads to the only project that has it, or to the empty text.
-        self.owner_of_prefix: dict[str, str] = {}
+    projects: tuple[RegisteredProject, ...]
+    invalid: tuple[Note, ...]  # one on each entry that can be no project (rule P1)
+    notes: tuple[Note, ...]  # of the store, or of an invalid id found twice
+    ids: frozenset[str]  # the invalid ones too
+    overlays: Overlays
+    config_modified_at: datetime | None
+    is_migrating: bool  # a migration of the legacy application was broken off
+    pointed_files: frozenset[str]  # that registered projects, resolved (rule C7)
+    # A prefix leads to the only project that has it, or to the empty text.
+    owner_of_prefix: dict[str, str]
 
     @property
     def count(self) -> int:
         """How many entries there are, the invalid ones too."""
         return len(self.projects) + len(self.invalid)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether there are records, and nothing says whose they are (rule C9)."""
+        return any(each.kind == "no-registry" for each in self.notes)
+
+    def only(self, ids: Collection[str]) -> Registry:
+        """Return the registry as if it had these projects alone; none means all.
+
+        What the others are called still counts.
+        """
+        if not ids:
+            return self
+
+        return replace(
+            self,
+            projects=tuple(each for each in self.projects if each.id in ids),
+            invalid=tuple(each for each in self.invalid if each.project_id in ids),
+            notes=tuple(each for each in self.notes if each.project_id in ids),
+        )
+
 
 def load_registry(
-    sources: Sources, places: Places, check: Callable[[], None] = lambda: None
+    sources: Sources, places: Places, check: Check = lambda: None
 ) -> Registry:
-    """Return the registry (rules C1 to C7, P1). Blocks; `check` may end it.
+    """Return the registry (rules C1 to C9, P1). Blocks; `check` may end it.
 
     :raises ConfigBroken: the configuration is no YAML, or of another shape.
     :raises StoreUnreadable: the state root cannot be listed.
@@ -83,128 +90,128 @@ def load_registry(
         sources.registered,
         lambda path: clean_path(path, base, places.home),
     )
-    registry = Registry(sources.config_modified_at, overlays)
-
     configuration = parse_configuration(sources.config, places.config, check)
-    entries, defaults = configuration.entries, configuration.defaults
-    registry.notes += configuration.notes
-    directories = list_v1_directories(places.root)
-    if entries:
-        source = str(places.config)
-        for project_id, node in sorted(entries.items()):
-            check()
-            _add(registry, project_id, node, places, directories, source, defaults)
-        _note_unclaimed(registry, directories)
-    else:
-        pointed, notes = follow_pointers(directories)
-        registry.notes += notes
-        for project_id, found in sorted(pointed.items()):
-            _add(
-                registry,
-                project_id,
-                found.node,
-                places,
-                directories,
-                found.file,
-                found.defaults,
-                found,
-            )
-        entries = {project_id: found.node for project_id, found in pointed.items()}
-        files = {found.file for found in pointed.values()}
-        registry.pointed_files = frozenset(map(os.path.realpath, files))
+    directories = list_directories(places.root)
+    files = PointedFiles(places.home, check)
+    notes = list(configuration.notes)
+    candidates = {
+        project_id: Candidate(
+            project_id, node, str(places.config), configuration.defaults
+        )
+        for project_id, node in configuration.entries.items()
+    }
+    if not candidates:
+        candidates, found = find_candidates(directories, files, check)
+        notes += found
 
-    registry.ids = frozenset(entries)
-    for project in registry.projects:
-        for prefix in {project.prefix, project.legacy_prefix}:
-            owner = registry.owner_of_prefix.setdefault(prefix, project.id)
+    projects, invalid = _read_all(candidates, places.home, notes, check)
+    stopped = read_last_stop(places.root, notes)
+    owners = find_owners(directories, projects, files, frozenset(candidates), check)
+    if candidates:
+        notes += _unclaimed(directories, owners.v1, owners.current)
+    else:
+        notes += _lost(directories)
+    pointed = (each.source for each in candidates.values() if each.is_pointed)
+
+    return Registry(
+        projects=tuple(
+            replace(
+                each,
+                v1_directories=owners.v1_of(each.id),
+                current_directories=owners.current_of(each.id),
+                stopped_stems=stopped.of((each.id, *owners.current_of(each.id))),
+            )
+            for each in projects
+        ),
+        invalid=tuple(invalid),
+        notes=tuple(notes),
+        ids=frozenset(candidates),
+        overlays=overlays,
+        config_modified_at=sources.config_modified_at,
+        is_migrating=directories.is_migrating,
+        pointed_files=frozenset(map(os.path.realpath, set(pointed))),
+        owner_of_prefix=_owners_of_prefixes(projects),
+    )
+
+
+def _read_all(
+    candidates: dict[str, Candidate], home: str, notes: list[Note], check: Check
+) -> tuple[list[RegisteredProject], list[Note]]:
+    """Return the projects and the notes on entries that are none, by id (P1, S1)."""
+    resolve = Resolver().resolve
+    projects: list[RegisteredProject] = []
+    invalid: list[Note] = []
+    taken: dict[str, str] = {}  # prefixes that nobody set, by what they are taken by
+    for project_id in sorted(candidates):
+        check()
+        read = read_identity(candidates[project_id], home, resolve)
+        if isinstance(read, Note):
+            invalid.append(read)
+            notes += candidates[project_id].notes
+            continue
+        if read.session_prefix is None or read.session_prefix == fit_for_ids(
+            project_id[: len(read.prefix)]
+        ):
+            first = taken.setdefault(read.prefix, project_id)
+            if first != project_id:
+                read = with_whole_prefix(read, first)
+        projects.append(read)
+
+    return projects, invalid
+
+
+def _owners_of_prefixes(projects: Iterable[RegisteredProject]) -> dict[str, str]:
+    owners: dict[str, str] = {}
+    for project in projects:
+        for prefix in project.legacy_prefixes:
+            owner = owners.setdefault(prefix, project.id)
             if owner != project.id:
-                registry.owner_of_prefix[prefix] = ""
+                owners[prefix] = ""
 
-    return registry
+    return owners
 
 
-def _add(
-    registry: Registry,
-    project_id: str,
-    node: Node,
-    places: Places,
-    directories: V1Directories,
-    source: str,
-    defaults: Defaults,
-    pointed: Pointed | None = None,
-) -> None:
-    """Add an entry as a project, or as a note if it cannot be one (rule P1)."""
-    mapping = node if isinstance(node, dict) else {}
-    base = os.path.dirname(source)
-    raw_path = mapping.get("path")
-    path = (
-        clean_path(raw_path, base, places.home) if isinstance(raw_path, str) else None
+def _unclaimed(
+    directories: StoreDirectories,
+    claimed_v1: Collection[str],
+    claimed_current: Collection[str],
+) -> list[Note]:
+    """Return a note for each layout on sessions that belong to no project (rule C7)."""
+    found = []
+    if old := directories.unclaimed_v1(set(claimed_v1)):
+        text = (
+            "directories of the old layout that belong to no registered project were not "
+            f"read: {listing(old)}"
+        )
+        source = plain(directories.root)
+        found.append(note("unclaimed-directories", None, text, source))
+    current = [
+        name
+        for name in directories.current
+        if name not in claimed_current and holds_records(directories.current_path(name))
+    ]
+    if current:
+        text = (
+            "directories below projects/ that belong to no registered project were not "
+            f"read: {listing(current)}"
+        )
+        source = plain(directories.current_path(""))
+        found.append(note("unclaimed-directories", None, text, source))
+
+    return found
+
+
+def _lost(directories: StoreDirectories) -> list[Note]:
+    """Return the note on records of a store without any registry (rule C9)."""
+    places = [directories.current_path(name) for name in directories.current]
+    places += [directories.v1_path(name) for name in directories.v1]
+    lost = [place for place in places if holds_records(place)]
+    if not lost:
+        return []
+
+    text = (
+        f"session records were found in {listing(lost)}, and nothing says which projects "
+        f"they belong to: neither a configuration nor a pointer. Name the configuration "
+        "with --config"
     )
-    if not isinstance(node, dict):
-        problem = "its entry is no mapping"
-    elif not _VALID_ID.fullmatch(project_id) or ".." in project_id:
-        problem = "the new application refuses this id"
-    elif path is None:
-        problem = "its entry has no path"
-    elif "\0" in path:
-        problem = "its path holds a NUL character"
-    elif mend(path) != path:  # of a home directory, say
-        problem = "its path is no UTF-8"
-    else:
-        problem = ""
-    if problem or path is None:
-        registry.invalid.append(
-            note("invalid-project", project_id, f"not imported: {problem}", source)
-        )
-        registry.notes += pointed.notes if pointed else ()
-        return
-
-    notes = []
-    if pointed:
-        text = f"registered by {quote(source)}"
-        notes += [note("pointed", project_id, text, source), *pointed.notes]
-    session_prefix, refused = _read_prefix(mapping)
-    if refused is not None:
-        text = f"sessionPrefix {quote(refused)} is refused by the new application"
-        notes.append(note("refused-value", project_id, text, source))
-    storage_key = Fields(mapping).trimmed("storageKey") or ""
-    v1_names = directories.of_project(project_id, path, storage_key)
-    if pointed:
-        v1_names += pointed.bare_directories
-    registry.projects.append(
-        RegisteredProject(
-            id=project_id,
-            path=path,
-            session_prefix=session_prefix,
-            prefix=session_prefix or project_id[:12],
-            legacy_prefix=legacy_prefix_of(path),
-            mapping=mapping,
-            source=source,
-            defaults=defaults,
-            v1_directories=tuple(sorted(set(v1_names))),
-            notes=tuple(notes),
-        )
-    )
-
-
-def _read_prefix(mapping: dict[str, Node]) -> tuple[str | None, str | None]:
-    """Return the session prefix that is set, or the one that is refused (rule B7)."""
-    prefix = Fields(mapping).trimmed("sessionPrefix")
-    if prefix and (prefix in (".", "..") or _REFUSED_IN_PREFIX.search(prefix)):
-        return None, prefix
-
-    return prefix, None
-
-
-def _note_unclaimed(registry: Registry, directories: V1Directories) -> None:
-    claimed = {name for each in registry.projects for name in each.v1_directories}
-    if unclaimed := directories.unclaimed(claimed):
-        registry.notes.append(
-            note(
-                "unclaimed-directories",
-                None,
-                "directories of the old layout that belong to no registered "
-                f"project were not read: {listing(unclaimed)}",
-                plain(directories.root),
-            )
-        )
+    return [note("no-registry", None, text, plain(directories.root))]

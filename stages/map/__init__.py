@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ("map_project", "run")
+__all__ = ("NewHome", "map_project", "run")
 
 import os
 
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 from stages.floor.text import listing
-from stages.map.project import map_project_row
-from stages.map.session import map_session_row, map_transcript, why_not_importable
+from stages.map.project import map_project_row, note_unset_permissions
+from stages.map.rivals import Rivals
+from stages.map.session import (
+    NewHome,
+    map_managed,
+    map_session_row,
+    map_transcript,
+    why_not_importable,
+)
 from stages.messages import (
     LegacyProject,
     Note,
@@ -26,18 +33,21 @@ async def run(
     receive: ObjectReceiveStream[LegacyProject],
     send: ObjectSendStream[PlannedProject],
     *,
-    worktrees: str,
+    home: NewHome,
 ) -> None:
-    """Send one planned project for each legacy one.
+    """Send one planned project for each legacy one; of rivals, the one that counts first.
 
-    `worktrees` is the directory of the new application's worktrees.
+    `home` is where the new application will keep their worktrees.
     """
+    rivals = Rivals()
     async with receive, send:
         async for legacy in receive:
-            await send.send(map_project(legacy, worktrees))
+            planned = map_project(legacy, home)
+            for each in rivals.add(planned, legacy.entry.rivals):
+                await send.send(each)
 
 
-def map_project(legacy: LegacyProject, worktrees: str) -> PlannedProject:
+def map_project(legacy: LegacyProject, home: NewHome) -> PlannedProject:
     """Return the rows of a project, and the notes that go with each of them."""
     project, project_notes = map_project_row(legacy.entry)
     record_notes = list(legacy.notes)
@@ -50,15 +60,20 @@ def map_project(legacy: LegacyProject, worktrees: str) -> PlannedProject:
         if refusal is not None:
             record_notes.append(refusal)
         else:
-            session, session_notes = map_session_row(legacy.entry, orchestrator)
-            new_worktree = os.path.join(
-                worktrees, legacy.entry.id, "orchestrator", session.id
+            managed = map_managed(legacy.entry, home)
+            session, session_notes = map_session_row(
+                legacy.entry, orchestrator, managed
             )
-            transcript = map_transcript(legacy.entry, orchestrator, new_worktree)
+            transcript = map_transcript(legacy.entry, orchestrator, managed.worktree)
             session_notes += _also_live(legacy, orchestrator)
+
+    # An entry of the first generation that nothing runs for is no news to anybody.
+    if session is not None or not legacy.entry.behaviour.is_inline:
+        project_notes += note_unset_permissions(legacy.entry)
 
     return PlannedProject(
         project=project,
+        real_path=legacy.entry.real_path,
         session=session,
         transcript=transcript,
         worktrees=orchestrator.worktrees if orchestrator and session else (),

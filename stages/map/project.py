@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("is_refused_path", "map_permissions", "map_project_row")
+__all__ = (
+    "is_refused_path",
+    "map_permissions",
+    "map_project_row",
+    "note_unset_permissions",
+)
 
 import re
 from typing import Literal
@@ -16,8 +21,6 @@ from stages.messages import Behaviour, Entry, Note, ProjectRow, Role
 from stages.notes import note
 
 PermissionMode = Literal["bypass-permissions", "accept-edits", "default"]
-
-MAIN_BRANCH = "main"
 
 _MODES: dict[str, PermissionMode] = {
     "permissionless": "bypass-permissions",
@@ -79,9 +82,41 @@ def map_permissions(word: str) -> tuple[PermissionMode, bool]:
     return (mode, False) if mode else ("default", True)
 
 
+def note_unset_permissions(entry: Entry) -> list[Note]:
+    """Return the note on roles that nobody wrote any permissions for (rule B3).
+
+    The legacy application ran them without asking; unset, the new one asks.
+    """
+    shared = entry.behaviour.shared.permissions
+    unset = [
+        name
+        for name, role in (
+            ("worker", entry.behaviour.worker),
+            ("orchestrator", entry.behaviour.orchestrator),
+        )
+        if shared is None and role.permissions is None
+    ]
+    if not unset:
+        return []
+
+    text = (
+        f"no permissions are written for {' and '.join(unset)}: the legacy application "
+        "ran them without asking, the new one asks"
+    )
+    return [note("permissions-unset", entry.id, text)]
+
+
 def is_refused_path(path: str) -> bool:
     """Whether the new application refuses a path inside the project (rule B7)."""
-    return bool(_ABSOLUTE.match(path)) or ".." in _SEPARATORS.split(path)
+    path = path.strip()  # the legacy application did so as well
+    segments = _SEPARATORS.split(path)
+
+    # The last one: the project itself, however that is spelled.
+    return (
+        bool(_ABSOLUTE.match(path))
+        or ".." in segments
+        or not any(segment.strip(".") for segment in segments)
+    )
 
 
 class _Losses:
@@ -97,7 +132,6 @@ class _Losses:
 
 def _map_config(entry: Entry, losses: _Losses) -> _ProjectConfig:
     behaviour = entry.behaviour
-    branch = entry.default_branch
     orchestrator_model = (
         behaviour.orchestrator.orchestrator_model
         or behaviour.orchestrator.model
@@ -105,7 +139,7 @@ def _map_config(entry: Entry, losses: _Losses) -> _ProjectConfig:
     )
 
     return _ProjectConfig(
-        default_branch=None if branch == MAIN_BRANCH else branch,
+        default_branch=entry.default_branch,
         session_prefix=entry.session_prefix,
         env=dict(behaviour.env),
         symlinks=_map_symlinks(behaviour, losses),

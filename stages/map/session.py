@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 __all__ = (
+    "Managed",
+    "NewHome",
     "map_activity",
+    "map_managed",
     "map_session_row",
     "map_transcript",
     "why_not_importable",
 )
 
+import os
 import re
-from typing import Literal
+
+import msgspec
 
 from stages.floor.buckets import is_uuid
 from stages.floor.text import plain, quote
@@ -18,6 +23,7 @@ from stages.floor.times import to_stored
 from stages.map.harness import map_harness
 from stages.messages import (
     IMPORTABLE_AGENTS,
+    Activity,
     Entry,
     Note,
     Orchestrator,
@@ -25,8 +31,6 @@ from stages.messages import (
     TranscriptPlan,
 )
 from stages.notes import note
-
-Activity = Literal["active", "waiting_input", "idle"]
 
 _ACTIVITY_OF_STATE: dict[str, Activity] = {  # rule L4
     "working": "active",
@@ -44,7 +48,23 @@ _ACTIVITY_OF_STATUS: dict[str, Activity] = {  # rule L3
     "approved": "active",
     "mergeable": "active",
 }
+_RESUMES_BY = {"codex": "codexThreadId", "opencode": "opencodeSessionId"}
 _UNFIT_FOR_COMMAND_LINE = re.compile(r"^-|[\s\x00-\x1f\x7f-\x9f]")
+
+
+class NewHome(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the new application keeps what it works in."""
+
+    worktrees: str  # the directory of its worktrees
+    branches: str  # what the names of its branches begin with
+
+
+class Managed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the new application calls an orchestrator, and where it lets it work."""
+
+    session_id: str
+    branch: str
+    worktree: str
 
 
 def why_not_importable(project_id: str, orchestrator: Orchestrator) -> Note | None:
@@ -67,7 +87,9 @@ def why_not_importable(project_id: str, orchestrator: Orchestrator) -> Note | No
 
 
 def map_activity(orchestrator: Orchestrator) -> Activity:
-    """Return the activity of a live orchestrator (rules L3, L4)."""
+    """Return the activity of a live or stopped orchestrator (rules L3, L4, S7)."""
+    if orchestrator.is_stopped:
+        return "idle"
     if orchestrator.has_lifecycle:
         return _ACTIVITY_OF_STATE.get(orchestrator.state or "", "idle")
 
@@ -75,9 +97,13 @@ def map_activity(orchestrator: Orchestrator) -> Activity:
 
 
 def map_session_row(
-    entry: Entry, orchestrator: Orchestrator
+    entry: Entry, orchestrator: Orchestrator, managed: Managed
 ) -> tuple[SessionRow, list[Note]]:
-    """Return the row of an importable orchestrator, and notes on what it lost."""
+    """Return the row of an importable orchestrator, and notes on what it lost.
+
+    Where it lies and which branch it has is the new application's to say: it ends any
+    session that lies elsewhere (rule L9).
+    """
     notes: list[Note] = []
     created_at = (
         orchestrator.created_at or orchestrator.started_at or orchestrator.modified_at
@@ -86,22 +112,34 @@ def map_session_row(
         orchestrator.last_transition_at or orchestrator.last_observed_at or created_at
     )
     row = SessionRow(
-        id=f"{entry.prefix}-orchestrator",
+        id=managed.session_id,
         project_id=entry.id,
         harness=map_harness(orchestrator.agent) or "",
         activity_state=map_activity(orchestrator),
         activity_last_at=to_stored(activity_last_at),
-        branch=orchestrator.branch,
-        workspace_path=next(iter(orchestrator.worktrees), ""),
+        branch=managed.branch,
+        workspace_path=managed.worktree,
         agent_session_id=_map_resume_id(entry.id, orchestrator, notes),
         prompt=orchestrator.prompt,
         created_at=to_stored(created_at),
         updated_at=to_stored(orchestrator.last_transition_at or created_at),
         display_name=orchestrator.display_name,
+        first_signal_at=to_stored(activity_last_at),
     )
     _note_homeless(entry.id, orchestrator, notes)
 
     return row, notes
+
+
+def map_managed(entry: Entry, home: NewHome) -> Managed:
+    """Return the id, the branch and the worktree of a project's orchestrator (L9)."""
+    session_id = f"{entry.prefix}-orchestrator"
+
+    return Managed(
+        session_id=session_id,
+        branch=f"{home.branches}/{session_id}",
+        worktree=os.path.join(home.worktrees, entry.id, "orchestrator", session_id),
+    )
 
 
 def map_transcript(
@@ -133,11 +171,16 @@ def _map_resume_id(
         notes.append(note("resume-id", project_id, text, orchestrator.file))
         return ""
 
-    name, value = (
-        ("codexThreadId", orchestrator.codex_thread_id)
+    name = _RESUMES_BY[orchestrator.agent]
+    value = (
+        orchestrator.codex_thread_id
         if orchestrator.agent == "codex"
-        else ("opencodeSessionId", orchestrator.opencode_session_id)
+        else orchestrator.opencode_session_id
     )
+    if not value:
+        text = f"the record has no {name}; the orchestrator starts without its history"
+        notes.append(note("no-history", project_id, text, orchestrator.file))
+        return ""
     if not _UNFIT_FOR_COMMAND_LINE.search(value):
         return value
 

@@ -1,24 +1,32 @@
-"""Write: planned projects become rows, a hundred to a transaction (P4, P5, L8)."""
+"""Write: planned projects become rows, a hundred to a transaction (P4, P5, L8, L9)."""
 
 from __future__ import annotations
 
 __all__ = ("run",)
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 
 import aiosqlite
 from anyio.abc import ObjectSendStream
+from msgspec.structs import astuple, replace
 
 from stages.database.decision import Decider
-from stages.database.lookup import Lookup, look_up
+from stages.database.lookup import Lookup, find_owners, look_up
 from stages.database.reading import Reader
 from stages.database.writing import Writer
 from stages.floor.streams import BatchReceiveStream, receive_batch
 from stages.floor.times import to_stored
-from stages.messages import PlannedProject, ProjectRow, SessionRow, WrittenProject
+from stages.floor.workers import Workers
+from stages.messages import (
+    PlannedProject,
+    ProjectRow,
+    SessionRow,
+    WorktreeRow,
+    WrittenProject,
+)
 
 # Measured: 100 rows bring executemany close to its best, and make a commit that is
 # flushed affordable on slow disks; more gain little.
@@ -28,26 +36,13 @@ PROJECTS_PER_TRANSACTION = 100
 # the run. It delays nothing but the first transcript: at the end nobody lingers.
 LINGER_SECONDS = 0.1
 
-# Each row of `executemany` lets go of the interpreter's lock, and whoever computes takes
+# Each row of `executemany` lets go of the interpreter's lock, and whatever computes takes
 # it: measured, a third of what 10,000 projects took. SQLite before 3.32 knows no more
-# than 999 parameters to a statement, and a session has 13.
+# than 999 parameters to a statement, and a session has 18.
 ROWS_PER_STATEMENT = 50
 
-_INSERT_PROJECTS = """
-INSERT INTO projects (id, path, repo_origin_url, display_name, registered_at, archived_at,
-    config, kind)
-VALUES
-"""
-_PROJECT_VALUES = "(?, ?, ?, ?, ?, NULL, ?, 'single_repo')"
-_INSERT_SESSIONS = """
-INSERT INTO sessions (id, project_id, num, issue_id, kind, harness, activity_state,
-    activity_last_at, is_terminated, branch, workspace_path, runtime_handle_id,
-    agent_session_id, prompt, created_at, updated_at, display_name, first_signal_at)
-VALUES
-"""
-_SESSION_VALUES = (
-    "(?, ?, 0, '', 'orchestrator', ?, ?, ?, 0, ?, ?, '', ?, ?, ?, ?, ?, ?)"
-)
+
+Row = ProjectRow | SessionRow | WorktreeRow
 
 
 async def run(
@@ -57,6 +52,7 @@ async def run(
     database: Writer | Reader | None,
     now: datetime,
     committed: Callable[[WrittenProject], None],
+    workers: Workers,
 ) -> None:
     """Insert the rows that are not there yet, and send what became of each project.
 
@@ -67,8 +63,11 @@ async def run(
 
     :raises WriteFailed: the database could not be written. What was sent is committed.
     """
-    decider = Decider()
     async with receive, send:
+        find_all = partial(find_owners, workers)
+        decider = Decider(
+            await (database.read(find_all) if database else find_all(None))
+        )
         while batch := await receive_batch(
             receive, PROJECTS_PER_TRANSACTION, LINGER_SECONDS
         ):
@@ -95,7 +94,6 @@ async def _look_up(
     return await look_up(
         connection,
         [planned.project.id for planned in batch],
-        [planned.project.path for planned in batch],
         [planned.session.id for planned in batch if planned.session],
     )
 
@@ -103,51 +101,36 @@ async def _look_up(
 async def _insert(
     connection: aiosqlite.Connection, decider: Decider, now: datetime
 ) -> None:
-    projects = [_project_values(row, now) for row in decider.projects]
-    sessions = [_session_values(row) for row in decider.sessions]
-    await _insert_rows(connection, _INSERT_PROJECTS, _PROJECT_VALUES, projects)
-    await _insert_rows(connection, _INSERT_SESSIONS, _SESSION_VALUES, sessions)
+    stored_now = to_stored(now.astimezone(UTC))
+    projects = [
+        row if row.registered_at else replace(row, registered_at=stored_now)
+        for row in decider.projects
+    ]
+    await _insert_rows(connection, "projects", projects)
+    await _insert_rows(connection, "sessions", decider.sessions)
+    # The sessions are new: a mark that bears the id of one is left over from another.
+    await _insert_rows(
+        connection, "session_worktrees", decider.worktrees, instead="OR REPLACE "
+    )
 
 
 async def _insert_rows(
     connection: aiosqlite.Connection,
-    insert: str,
-    row_values: str,
-    rows: list[tuple[str | None, ...]],
+    table: str,
+    rows: Sequence[Row],
+    *,
+    instead: str = "",
 ) -> None:
     for start in range(0, len(rows), ROWS_PER_STATEMENT):
         some = rows[start : start + ROWS_PER_STATEMENT]
-        statement = insert + ", ".join([row_values] * len(some))
+        columns = some[0].__struct_fields__
+        values = f"({', '.join('?' * len(columns))})"
+        # The names of the table and its columns are ours; the values are bound.
+        statement = (
+            f"INSERT {instead}INTO {table} ({', '.join(columns)}) VALUES "
+            + ", ".join([values] * len(some))
+        )
         # One crossing to the connection's thread; `execute` needs another for its cursor.
-        await connection.execute_fetchall(statement, tuple(chain.from_iterable(some)))
-
-
-def _project_values(row: ProjectRow, now: datetime) -> tuple[str | None, ...]:
-    registered_at = row.registered_at or to_stored(now.astimezone(UTC))
-
-    return (
-        row.id,
-        row.path,
-        row.repo_origin_url,
-        row.display_name,
-        registered_at,
-        row.config,
-    )
-
-
-def _session_values(row: SessionRow) -> tuple[str | None, ...]:
-    return (
-        row.id,
-        row.project_id,
-        row.harness,
-        row.activity_state,
-        row.activity_last_at,
-        row.branch,
-        row.workspace_path,
-        row.agent_session_id,
-        row.prompt,
-        row.created_at,
-        row.updated_at,
-        row.display_name,
-        row.activity_last_at,
-    )
+        await connection.execute_fetchall(
+            statement, tuple(chain.from_iterable(map(astuple, some)))
+        )

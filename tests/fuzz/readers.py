@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from pipeline.daemon import find_daemon
 from stages.decode.record import (
     decode_orchestrator,
-    decode_v1_record,
+    decode_record,
     has_role,
     is_v1_worker,
     probe_role,
@@ -34,7 +34,7 @@ from stages.floor.json_text import decode_object
 from stages.floor.workers import Workers
 from stages.map import map_project
 from stages.messages import Entry, LegacyProject, Orchestrator, PlannedProject
-from tests.support import ENTRY, NOW, OLD, ORCHESTRATOR, UUID, lifecycle
+from tests.support import ENTRY, HOME, NOW, OLD, ORCHESTRATOR, UUID, lifecycle
 
 YAML_SEEDS = (
     b"projects:\n  app:\n    path: ~/app\n    repo: {owner: o, name: n, originUrl: u}\n"
@@ -213,7 +213,7 @@ class Readers:
             _decode(record, is_v1=False)
 
     def _v1_record(self, data: bytes) -> None:
-        record = decode_v1_record(data)
+        record = decode_record(data)[0]
         if is_v1_worker(data):
             assert record is not None
             assert not has_role(record)
@@ -361,7 +361,7 @@ def _plan(entry: Entry, orchestrator: Orchestrator | None) -> PlannedProject:
         notes=(),
     )
 
-    return map_project(legacy, "/data/worktrees")
+    return map_project(legacy, HOME)
 
 
 def _weight(root: Node, limit: int) -> int:

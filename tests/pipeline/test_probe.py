@@ -174,10 +174,12 @@ def test_no_session_is_read_and_no_directory_of_sessions_listed(store: Store) ->
         if place.is_relative_to(store.home)
     }
     assert json.loads(done.stdout)["projects"] == 3
-    # The root is listed for directories of the old layout.
+    # The root and `projects` are listed for directories of sessions, by their names.
     assert seen == {
         ".agent-orchestrator",
         ".agent-orchestrator/config.yaml",
+        ".agent-orchestrator/last-stop.json",
+        ".agent-orchestrator/projects",
         ".agent-orchestrator/portfolio/preferences.json",
         ".agent-orchestrator/portfolio/registered.json",
         ".ao/running.json",

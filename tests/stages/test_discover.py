@@ -146,7 +146,7 @@ def test_valid_ids(store: Store, project_id: str, is_valid: bool) -> None:
 def test_entry_without_a_path_is_not_imported(store: Store, entry: str) -> None:
     registry = load(store, f"projects: {{a: {entry}}}")
 
-    assert registry.projects == []
+    assert registry.projects == ()
     assert [note.severity for note in registry.invalid] == ["failed"]
 
 
@@ -340,7 +340,13 @@ DEFAULTS = Defaults(agent="d", worker_agent="dw", orchestrator_agent="do")
         pytest.param(
             {}, Defaults(agent="d"), False, ("d", "d"), id="B5-own-file-default"
         ),
-        pytest.param({"agent": " "}, Defaults(), True, (None, None), id="B5-none"),
+        pytest.param(
+            {"agent": " "},
+            Defaults(),
+            True,
+            ("claude-code", "claude-code"),
+            id="B5-none",
+        ),
     ],
 )
 def test_agent_of_each_role(
@@ -392,7 +398,7 @@ def test_behaviour_is_read_field_by_field() -> None:
         agent_rules_file="R.md",
     )
     assert [(note.kind, note.text) for note in notes] == [
-        ("no-home", "the new application has no place for tracker, runtime")
+        ("no-home", "the new application has no place for tracker")
     ]
 
 
@@ -606,7 +612,7 @@ async def test_own_file_that_leads_out_of_the_project_is_not_read(store: Store) 
 
     entry = await entry_of(store)
 
-    assert entry.behaviour == Behaviour()
+    assert entry.behaviour.env == ()
     assert [kind for kind, _ in notes_of(entry)] == ["own-file"]
 
 
@@ -654,7 +660,7 @@ async def test_pointers_lead_to_the_projects_where_there_is_no_registry(
     ]
     assert entries[2].behaviour.worker.agent == "codex"
     assert entries[2].v1_directories == (str(store.root / "aaaaaaaaaaac"),)
-    assert registry.notes == []
+    assert registry.notes == ()
     assert [sorted(kind for kind, _ in notes_of(entry)) for entry in entries] == [
         ["pointed"],
         ["pointed", "registered-twice"],
@@ -667,7 +673,9 @@ async def test_pointers_lead_to_the_projects_where_there_is_no_registry(
     [
         pytest.param("", "it holds no absolute path", id="C7-empty"),
         pytest.param("x/y.yaml", "it holds no absolute path", id="C7-relative"),
-        pytest.param("/nowhere/y.yaml\n", "No such file", id="C7-gone"),
+        pytest.param(
+            "/nowhere/agent-orchestrator.yaml\n", "No such file", id="C7-gone"
+        ),
         pytest.param(b"/a\xff", "it is no UTF-8", id="C7-no-UTF-8"),
         pytest.param(b"/a\0b", "it holds no absolute path", id="C7-NUL"),
     ],

@@ -13,7 +13,7 @@ from stages.floor.buckets import Buckets
 from stages.locate import locate_project
 from stages.map import map_project
 from stages.messages import LegacyProject, Located, PlannedProject
-from tests.support import ENTRY, ORCHESTRATOR, OTHER_UUID, UUID, Store, never
+from tests.support import ENTRY, HOME, ORCHESTRATOR, OTHER_UUID, UUID, Store, never
 
 THIRD_UUID = UUID.replace("0", "f", 1)
 
@@ -40,7 +40,9 @@ def a_planned(store: Store, *worktrees: Path, uuid: str = "") -> PlannedProject:
         notes=(),
     )
 
-    return map_project(legacy, str(store.data_dir / "worktrees"))
+    return map_project(
+        legacy, replace(HOME, worktrees=str(store.data_dir / "worktrees"))
+    )
 
 
 def write(store: Store, place: Path, uuid: str, seconds: int = 1) -> None:

@@ -14,6 +14,7 @@ from stages.map.harness import HARNESSES, map_harness
 from stages.map.project import is_refused_path, map_permissions, map_project_row
 from stages.map.session import (
     map_activity,
+    map_managed,
     map_session_row,
     map_transcript,
     why_not_importable,
@@ -27,7 +28,7 @@ from stages.messages import (
     SessionRow,
     TranscriptPlan,
 )
-from tests.support import ENTRY, OLD, ORCHESTRATOR, OTHER_UUID, UUID, run_stage
+from tests.support import ENTRY, HOME, OLD, ORCHESTRATOR, OTHER_UUID, UUID, run_stage
 
 STORED_OLD = "2026-03-01 10:00:00 +0000 UTC"
 FIRST, SECOND, THIRD = (datetime(2026, 4, day, tzinfo=UTC) for day in (1, 2, 3))
@@ -159,7 +160,7 @@ def test_configuration(behaviour: Behaviour, config: object) -> None:
 @pytest.mark.parametrize(
     ("branch", "config"),
     [
-        pytest.param("main", None, id="B2-main"),
+        pytest.param("main", {"defaultBranch": "main"}, id="B2-main"),
         pytest.param(None, None, id="B2-unset"),
         pytest.param("develop", {"defaultBranch": "develop"}, id="B2-develop"),
     ],
@@ -379,7 +380,11 @@ def test_session_row_has_every_column() -> None:
         last_transition_at=SECOND,
     )
 
-    row, notes = map_session_row(replace(ENTRY, prefix="ap"), orchestrator)
+    row, notes = map_session_row(
+        replace(ENTRY, prefix="ap"),
+        orchestrator,
+        map_managed(replace(ENTRY, prefix="ap"), HOME),
+    )
 
     assert notes == []
     assert row == SessionRow(
@@ -388,13 +393,14 @@ def test_session_row_has_every_column() -> None:
         harness="claude-code",
         activity_state="active",
         activity_last_at=STORED_SECOND,
-        branch="main",
-        workspace_path="/wt/app",
+        branch="ao/ap-orchestrator",
+        workspace_path="/data/worktrees/app/orchestrator/ap-orchestrator",
         agent_session_id=UUID,
         prompt="Coordinate.",
         created_at=STORED_FIRST,
         updated_at=STORED_SECOND,
         display_name="Lead",
+        first_signal_at=STORED_SECOND,
     )
 
 
@@ -428,7 +434,9 @@ def test_session_row_has_every_column() -> None:
 def test_times_of_a_session(
     times: dict[str, Any], created: str, last: str, updated: str
 ) -> None:
-    row, _ = map_session_row(ENTRY, replace(ORCHESTRATOR, **times))
+    row, _ = map_session_row(
+        ENTRY, replace(ORCHESTRATOR, **times), map_managed(ENTRY, HOME)
+    )
 
     assert (row.created_at, row.activity_last_at, row.updated_at) == (
         created,
@@ -468,7 +476,9 @@ def test_times_of_a_session(
     ],
 )
 def test_resume_id(changes: dict[str, Any], resume_id: str, kinds: list[str]) -> None:
-    row, notes = map_session_row(ENTRY, replace(ORCHESTRATOR, **changes))
+    row, notes = map_session_row(
+        ENTRY, replace(ORCHESTRATOR, **changes), map_managed(ENTRY, HOME)
+    )
 
     assert (row.agent_session_id, [note.kind for note in notes]) == (resume_id, kinds)
 
@@ -477,7 +487,7 @@ def test_resume_id(changes: dict[str, Any], resume_id: str, kinds: list[str]) ->
     ("changes", "texts"),
     [
         pytest.param(
-            {"agent": "codex", "codex_model": "o3"},
+            {"agent": "codex", "codex_model": "o3", "codex_thread_id": "thr"},
             ['codexModel "o3" has no place in the new store'],
             id="L7-codex-model",
         ),
@@ -492,7 +502,9 @@ def test_resume_id(changes: dict[str, Any], resume_id: str, kinds: list[str]) ->
 def test_fields_without_a_column_leave_a_note(
     changes: dict[str, Any], texts: list[str]
 ) -> None:
-    _, notes = map_session_row(ENTRY, replace(ORCHESTRATOR, **changes))
+    _, notes = map_session_row(
+        ENTRY, replace(ORCHESTRATOR, **changes), map_managed(ENTRY, HOME)
+    )
 
     assert [note.text for note in notes] == texts
 
@@ -547,9 +559,12 @@ def test_notes_go_with_the_row_that_they_are_about() -> None:
         also_live_count=1,
     )
 
-    planned = map_project(legacy, "/data/worktrees")
+    planned = map_project(legacy, HOME)
 
-    assert [note.kind for note in planned.project_notes] == ["entry"]
+    assert [note.kind for note in planned.project_notes] == [
+        "entry",
+        "permissions-unset",
+    ]
     assert [note.kind for note in planned.record_notes] == ["record"]
     assert [note.kind for note in planned.session_notes] == [
         "resume-id",
@@ -572,16 +587,14 @@ def test_notes_go_with_the_row_that_they_are_about() -> None:
 def test_orchestrator_is_planned_skipped_or_absent(
     orchestrator: Any, outcome: str
 ) -> None:
-    planned = map_project(a_project(orchestrator=orchestrator), "/data/worktrees")
+    planned = map_project(a_project(orchestrator=orchestrator), HOME)
 
     assert planned.orchestrator == outcome
     assert (planned.session is not None) == (outcome == "planned")
 
 
 async def test_transcript_goes_to_the_worktree_that_the_session_will_have() -> None:
-    (planned,) = await run_stage(
-        stages.map.run, [a_project()], worktrees="/data/worktrees"
-    )
+    (planned,) = await run_stage(stages.map.run, [a_project()], home=HOME)
 
     assert planned.transcript.new_worktree == (
         "/data/worktrees/app/orchestrator/app-orchestrator"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from stages.database.schema import CREATE_STATEMENTS
 from stages.decode.record import (
     decode_orchestrator,
-    decode_v1_record,
+    decode_record,
     has_role,
     is_v1_worker,
 )
@@ -41,7 +41,7 @@ from tests.strategies import (
     records,
     texts,
 )
-from tests.support import ENTRY, NOW, OLD, ORCHESTRATOR, UUID, Store, snapshot
+from tests.support import ENTRY, HOME, NOW, OLD, ORCHESTRATOR, UUID, Store, snapshot
 
 _FIELDS = (
     "agent",
@@ -129,7 +129,7 @@ def a_project(entry: Entry, orchestrator: Orchestrator | None) -> LegacyProject:
 def test_any_project_becomes_rows_that_the_new_store_takes(
     database: sqlite3.Connection, entry: Entry, orchestrator: Orchestrator | None
 ) -> None:
-    planned = map_project(a_project(entry, orchestrator), "/data/worktrees")
+    planned = map_project(a_project(entry, orchestrator), HOME)
 
     fits(database, planned)
     assert are_lines(
@@ -152,7 +152,7 @@ def test_any_record_becomes_a_row_that_the_new_store_takes(
         inherited_agent="claude-code",
     )
 
-    planned = map_project(a_project(ENTRY, orchestrator), "/data/worktrees")
+    planned = map_project(a_project(ENTRY, orchestrator), HOME)
 
     fits(database, planned)
     assert are_lines(planned.session_notes + planned.record_notes)
@@ -160,7 +160,7 @@ def test_any_record_becomes_a_row_that_the_new_store_takes(
 
 @given(data=st.binary(max_size=300) | texts.map(lambda text: f"a={text}\n".encode()))
 def test_any_bytes_are_an_old_record_or_none(data: bytes) -> None:
-    record = decode_v1_record(data)
+    record = decode_record(data)[0]
 
     assert record is None or all(isinstance(key, str) for key in record)
 
@@ -184,7 +184,7 @@ lines = st.sampled_from(
 @given(lines=st.lists(lines | texts, max_size=6))
 def test_old_record_passed_over_at_a_glance_is_a_worker(lines: list[str]) -> None:
     data = "\n".join(lines).encode()
-    record = decode_v1_record(data)
+    record = decode_record(data)[0]
 
     assert not is_v1_worker(data) or (record is not None and not has_role(record))
 
@@ -206,7 +206,7 @@ def test_any_mapping_is_behaviour_that_the_new_store_takes(
     notes += unknown_fields(mapping, project_id="app", source="f", where="its entry")
     entry = replace(ENTRY, behaviour=behaviour)
 
-    planned = map_project(a_project(entry, None), "/data/worktrees")
+    planned = map_project(a_project(entry, None), HOME)
 
     fits(database, planned)
     assert are_lines((*notes, *planned.project_notes))

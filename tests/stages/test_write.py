@@ -18,14 +18,27 @@ from stages.errors import WriteFailed
 from stages.floor.workers import Workers
 from stages.map import map_project
 from stages.messages import LegacyProject, Note, PlannedProject, WrittenProject
-from tests.support import ENTRY, NOW, ORCHESTRATOR, OTHER_UUID, UUID, go_on, run_stage
+from tests.support import (
+    ENTRY,
+    HOME,
+    NOW,
+    ORCHESTRATOR,
+    OTHER_UUID,
+    UUID,
+    go_on,
+    run_stage,
+)
 
 
 def planned(project_id: str = "app", path: str = "", **changes: Any) -> PlannedProject:
     """Return the plan for a project with a live orchestrator, a note at each part."""
     legacy = LegacyProject(
         entry=replace(
-            ENTRY, id=project_id, path=path or f"/repos/{project_id}", prefix=project_id
+            ENTRY,
+            id=project_id,
+            path=path or f"/repos/{project_id}",
+            real_path=path or f"/repos/{project_id}",
+            prefix=project_id,
         ),
         orchestrator=replace(ORCHESTRATOR, claude_session_uuid=UUID),
         also_live=(),
@@ -41,7 +54,7 @@ def planned(project_id: str = "app", path: str = "", **changes: Any) -> PlannedP
         for part in ("project", "session", "record")
     }
 
-    return replace(map_project(legacy, "/worktrees"), **{**parts, **changes})
+    return replace(map_project(legacy, HOME), **{**parts, **changes})
 
 
 @asynccontextmanager
@@ -50,7 +63,12 @@ async def writing(tmp_path: Path) -> AsyncIterator[dict[str, Any]]:
         Workers(1, "test-write") as workers,
         open_for_writing(tmp_path, workers, go_on) as database,
     ):
-        yield {"database": database, "now": NOW, "committed": lambda _: None}
+        yield {
+            "database": database,
+            "now": NOW,
+            "committed": lambda _: None,
+            "workers": workers,
+        }
 
 
 async def write(tmp_path: Path, *projects: PlannedProject) -> list[WrittenProject]:
@@ -85,6 +103,8 @@ async def test_rows_and_change_are_written(tmp_path: Path) -> None:
         ("app", "/repos/app", "", "", registered, None, None, "single_repo")
     ]
     time = "2026-03-01 10:00:00 +0000 UTC"
+    branch = "ao/app-orchestrator"
+    worktree = f"{HOME.worktrees}/app/orchestrator/app-orchestrator"
     assert rows(tmp_path, "SELECT * FROM sessions") == [
         (
             *(
@@ -96,8 +116,11 @@ async def test_rows_and_change_are_written(tmp_path: Path) -> None:
                 "claude-code",
                 "active",
             ),
-            *(time, 0, "", "/wt/app", "", UUID, "", time, time, "", time),
+            *(time, 0, branch, worktree, "", UUID, "", time, time, "", time),
         )
+    ]
+    assert rows(tmp_path, "SELECT * FROM session_worktrees") == [
+        ("app-orchestrator", "__root__", branch, "", worktree, "", "removed")
     ]
     ((seq, project, session, event, payload, at),) = rows(
         tmp_path, "SELECT * FROM change_log"
@@ -246,13 +269,15 @@ async def test_dry_run_decides_the_same_and_writes_nothing(tmp_path: Path) -> No
 
 
 async def test_dry_run_needs_no_database() -> None:
-    written = await run_stage(
-        stages.write.run,
-        [planned("a"), planned("b", "/repos/a")],
-        database=None,
-        now=NOW,
-        committed=lambda _: None,
-    )
+    async with Workers(1, "test-write") as workers:
+        written = await run_stage(
+            stages.write.run,
+            [planned("a"), planned("b", "/repos/a")],
+            database=None,
+            now=NOW,
+            committed=lambda _: None,
+            workers=workers,
+        )
 
     assert [each.project for each in written] == ["imported", "conflicting"]
 

@@ -66,7 +66,8 @@ def store(tmp_path: Path) -> Store:
 def partial(store: Store) -> Store:
     """The same, with an entry that cannot be imported."""
     path = str(store.home / "repos" / "app")
-    store.configure({"app": {"path": path, "sessionPrefix": "app"}, "bad": {}})
+    settings = {"sessionPrefix": "app", "agentConfig": {"permissions": "skip"}}
+    store.configure({"app": {"path": path, **settings}, "bad": {}})
 
     return store
 
