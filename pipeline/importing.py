@@ -95,7 +95,7 @@ async def _import(
     tally = Tally(settings)
     try:
         return await _run(settings, tally, on_progress, meter)
-    except BaseException as error:
+        except BaseException as error:
         if on_partial is not None:
             with CancelScope(shield=True):
                 on_partial(await _partial_report(tally, error))
@@ -151,20 +151,19 @@ async def _write(
         check = partial(refuse_daemon, settings.run_file, workers.reading)
         await check()
         try:
-            if plan.projects:
-                async with open_for_writing(
-                    settings.data_dir, workers.reading, check
-                ) as database:
-                    await import_graph(
-                        settings,
-                        plan,
-                        workers,
-                        database,
-                        tally.add,
-                        committed=tally.add_written,
-                        meter=meter,
-                        on_progress=on_progress,
-                    )
+            async with open_for_writing(
+                settings.data_dir, workers.reading, check
+            ) as database:
+                await import_graph(
+                    settings,
+                    plan,
+                    workers,
+                    database,
+                    tally.add,
+                    committed=tally.add_written,
+                    meter=meter,
+                    on_progress=on_progress,
+                )
         except BaseException as error:
             with CancelScope(shield=True):
                 report = await _partial_report(tally, error)
