@@ -95,7 +95,7 @@ async def _import(
     tally = Tally(settings)
     try:
         return await _run(settings, tally, on_progress, meter)
-        except BaseException as error:
+    except BaseException as error:
         if on_partial is not None:
             with CancelScope(shield=True):
                 on_partial(await _partial_report(tally, error))

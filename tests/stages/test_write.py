@@ -260,6 +260,7 @@ async def test_dry_run_decides_the_same_and_writes_nothing(tmp_path: Path) -> No
             database=database,
             now=NOW,
             committed=lambda _: None,
+            workers=workers,
         )
     before = rows(tmp_path, "SELECT id FROM projects")
     wet = await write(tmp_path, *projects)
