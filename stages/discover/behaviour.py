@@ -82,7 +82,11 @@ ROLES = ("worker", "orchestrator")
 # What the legacy application used where nobody chose, in all its versions (rule B5).
 DEFAULT_AGENT = "claude-code"
 # What its own commands write into every file: no setting of anybody's (rule B8).
-WRITTEN_EVERYWHERE = {"runtime": "tmux", "workspace": "worktree"}
+WRITTEN_EVERYWHERE: dict[str, Node] = {
+    "runtime": "tmux",
+    "workspace": "worktree",
+    "notifiers": ["composio", "desktop"],  # among the defaults
+}
 # Fields that are blocks, and what is known inside. Of `repo`, which is one as well, all
 # but the origin is dropped without a note, so nothing in it is unknown.
 _BLOCKS = {"agentConfig": _AGENT_CONFIG, "worker": _ROLE, "orchestrator": _ROLE}

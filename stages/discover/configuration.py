@@ -260,7 +260,7 @@ def _homeless_defaults(defaults: dict[str, Node]) -> list[str]:
         if name in ROLES and isinstance(node, dict):
             found += [f"{name}.{key}" for key in node if key != "agent" and node[key]]
             name, node = f"{name}.agent", node.get("agent")
-        if name not in INHERITED and node:
+        if name not in INHERITED and _says(name, node):
             found.append(name)
         elif name in INHERITED and node is not None and not isinstance(node, str):
             found.append(f"{name} that is no text")

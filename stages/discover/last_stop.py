@@ -60,7 +60,8 @@ def read_last_stop(root: Path, notes: list[Note]) -> LastStop:
     if content is not None:
         stopped.add(content)
         others = content.get("otherProjects", [])
-        for other in others if isinstance(others, list) else (None,):
+        stopped.is_damaged |= not isinstance(others, list)
+        for other in others if isinstance(others, list) else ():
             stopped.add(other)
         problem = "a part of it is of another shape" if stopped.is_damaged else ""
     if problem:
