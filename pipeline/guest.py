@@ -11,7 +11,7 @@ from typing import TypeVar
 import anyio
 from anyio import create_task_group
 
-from stages.errors import UnsupportedBackend
+from stages.errors import UnsupportedBackend, exhausted_by
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ async def as_guest(work: Callable[[], Awaitable[T]]) -> T:
         except BaseExceptionGroup as group:
             errors.append(cause_of(group))
         except Exception as error:  # raised below, out of reach of the group
-            errors.append(error)
+            errors.append(cause_of(error))
 
     async with create_task_group() as tasks:
         tasks.start_soon(run)
@@ -51,7 +51,10 @@ async def as_guest(work: Callable[[], Awaitable[T]]) -> T:
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """Return the one error of a group that the others follow from; of none, itself."""
+    """Return the one error of a group that the others follow from; of none, itself.
+
+    One that says that memory, threads or the like ran out comes back as `Exhausted`.
+    """
     causes: list[BaseException] = []
     pending: list[BaseException] = [error]
     while pending:
@@ -62,4 +65,9 @@ def cause_of(error: BaseException) -> BaseException:
             causes.append(each)
 
     consequences = (anyio.BrokenResourceError, anyio.ClosedResourceError)
-    return next((e for e in causes if not isinstance(e, consequences)), causes[0])
+    cause = next((e for e in causes if not isinstance(e, consequences)), causes[0])
+    exhausted = exhausted_by(cause)
+    if exhausted is not None:
+        exhausted.__cause__ = cause
+
+    return exhausted or cause

@@ -10,7 +10,7 @@ from functools import partial
 
 from anyio import CancelScope
 
-from pipeline.daemon import refuse_daemon
+from pipeline.daemon import find_legacy_application, refuse_daemon
 from pipeline.graph import (
     OnProgress,
     WorkerPools,
@@ -25,6 +25,7 @@ from pipeline.options import ImportOptions, Settings, resolve
 from pipeline.progress import Meter
 from pipeline.rehearsal import rehearse
 from pipeline.report import Report, Tally
+from stages.database.connecting import note_odd_place
 from stages.database.reading import open_for_reading
 from stages.database.writing import open_for_writing
 from stages.discover.registry import Registry
@@ -117,6 +118,9 @@ async def _run(
             return tally.report()
 
         await refuse_daemon(settings.run_file, workers.reading)
+        tally.add_notes(note_odd_place(settings.data_dir))
+        root = settings.places.root
+        tally.add_notes(await find_legacy_application(root, workers.reading))
         if not settings.is_dry_run:
             return await _write(settings, plan, workers, tally, meter, on_progress)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("LOCK_NAME", "only_import")
 
 import os
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
@@ -13,9 +14,10 @@ from typing import Any
 
 from anyio import CancelScope
 
+from stages.database.problems import write_failed
 from stages.database.writing import make_data_dir
-from stages.errors import ImportRunning, WriteFailed
-from stages.floor.files import reason
+from stages.errors import ImportRunning
+from stages.floor.files import NotRegular, give, owner_above
 from stages.floor.workers import Workers
 
 LOCK_NAME = ".import.lock"
@@ -47,7 +49,7 @@ async def only_import(data_dir: Path, workers: Workers) -> AsyncIterator[None]:
     except BlockingIOError as error:
         raise ImportRunning(data_dir) from error
     except OSError as error:
-        raise WriteFailed(data_dir / LOCK_NAME, reason(error)) from error
+        raise write_failed(data_dir / LOCK_NAME, error) from error
 
     try:
         yield
@@ -63,9 +65,13 @@ def _acquire(data_dir: Path) -> int:
     make_data_dir(data_dir)
     flags = os.O_RDWR | os.O_CREAT
     flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-    fd = os.open(data_dir / LOCK_NAME, flags, LOCK_MODE)
+    file = data_dir / LOCK_NAME
+    fd = os.open(file, flags | getattr(os, "O_NONBLOCK", 0), LOCK_MODE)
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise NotRegular(None, "not a regular file", str(file))
         _lock(fd)
+        give(fd, owner_above(file))
         if hasattr(os, "fchmod"):  # the umask may have locked us out of it
             with suppress(PermissionError):  # it is another user's
                 os.fchmod(fd, LOCK_MODE)

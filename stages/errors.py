@@ -8,6 +8,7 @@ ImportFailed
 ├── RunFileBroken       look at the run-file
 ├── DaemonRunning       stop the daemon
 ├── ImportRunning       wait for the other import
+├── Exhausted           give the process more of what ran out
 ├── UnknownProject      correct the name
 └── UnsupportedBackend  run under asyncio
 """
@@ -18,6 +19,7 @@ __all__ = (
     "ConfigBroken",
     "DaemonRunning",
     "DatabaseUnusable",
+    "Exhausted",
     "ImportFailed",
     "ImportRunning",
     "RunFileBroken",
@@ -25,8 +27,10 @@ __all__ = (
     "UnknownProject",
     "UnsupportedBackend",
     "WriteFailed",
+    "exhausted_by",
 )
 
+import errno
 from pathlib import Path
 
 from stages.floor.text import plain, quote
@@ -120,6 +124,17 @@ class ImportRunning(ImportFailed):
         self.data_dir = data_dir
 
 
+class Exhausted(ImportFailed):
+    """The system gave no more of something that every program needs."""
+
+    def __init__(self, resource: str, remedy: str) -> None:
+        super().__init__(
+            f"there is no more {resource}; {remedy}. What was imported before stays; "
+            "running the import again is safe and continues."
+        )
+        self.resource, self.remedy = resource, remedy
+
+
 class UnknownProject(ImportFailed):
     """A project that was asked for is not in the registry."""
 
@@ -137,3 +152,28 @@ class UnsupportedBackend(ImportFailed):
     def __init__(self, backend: str) -> None:
         super().__init__(f"the import runs under asyncio only, not under {backend}.")
         self.backend = backend
+
+
+_MEMORY = ("memory", "end other programs or raise the limit (`ulimit -v`)")
+_FILES = ("room for open files", "raise the limit of open files (`ulimit -n`)")
+_BY_NUMBER = {
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+    errno.ENOMEM: _MEMORY,
+}
+
+
+def exhausted_by(error: BaseException) -> Exhausted | None:
+    """Return what an error says of the system's means, or None if it is about others."""
+    found = None
+    if isinstance(error, MemoryError):
+        found = _MEMORY
+    elif isinstance(error, RuntimeError) and "start new thread" in str(error):
+        found = ("room for threads", "raise the limit of processes (`ulimit -u`)")
+    elif isinstance(error, FileNotFoundError) and error.filename is None:
+        # Only what asks for the working directory names no file.
+        found = ("working directory", "change into one that is there")
+    elif isinstance(error, OSError):
+        found = _BY_NUMBER.get(error.errno or 0)
+
+    return Exhausted(*found) if found else None

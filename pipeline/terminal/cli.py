@@ -156,8 +156,15 @@ def main() -> None:
 
 
 def _say_error(error: Exception, *, is_verbose: bool) -> int:
-    from stages.errors import DaemonRunning, ImportFailed, ImportRunning, UnknownProject
+    from stages.errors import (
+        DaemonRunning,
+        ImportFailed,
+        ImportRunning,
+        UnknownProject,
+        exhausted_by,
+    )
 
+    error = exhausted_by(error) or error
     if isinstance(error, ImportFailed):
         click.echo(f"error: {error}", err=True)
         wrong_use = isinstance(error, DaemonRunning | ImportRunning | UnknownProject)

@@ -8,6 +8,7 @@ __all__ = (
     "POLL_SECONDS",
     "close",
     "connect",
+    "note_odd_place",
     "run",
     "run_script",
     "value",
@@ -22,11 +23,31 @@ import aiosqlite
 import anyio
 from anyio import CancelScope
 
+from stages.floor.text import quote
+from stages.messages import Note
+from stages.notes import note
+
 DATABASE_NAME = "ao.db"
 # How long another writer may hold the database. The wait is ours, in short pieces, as
 # SQLite's own would hold a cancelled run for all of it.
 BUSY_SECONDS = 30.0
 POLL_SECONDS = 0.05
+
+
+def note_odd_place(data_dir: Path) -> tuple[Note, ...]:
+    """Return a note if some daemons take the data dir for another one (rule D1).
+
+    They make an URI of its path without escapes, so that it ends at a `#` or a `?`.
+    """
+    odd = [character for character in "#?%" if character in str(data_dir)]
+    if not odd:
+        return ()
+
+    text = (
+        f"the path of the data dir {quote(str(data_dir))} has a {' and a '.join(odd)}; "
+        "daemons of mid-2026 open another file for it"
+    )
+    return (note("data-dir", None, text),)
 
 
 async def connect(file: Path, options: str) -> aiosqlite.Connection:

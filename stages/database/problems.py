@@ -8,13 +8,14 @@ from __future__ import annotations
 
 __all__ = ("describe", "is_interrupted", "unusable", "write_failed")
 
+import errno
 import sqlite3
 from pathlib import Path
 
 from stages.errors import DatabaseUnusable, WriteFailed
 from stages.floor.files import reason
 
-Failure = OSError | sqlite3.Error | UnicodeError | MemoryError
+Failure = OSError | sqlite3.Error | UnicodeError
 
 CHOOSE_LOCAL = "choose a data dir on a local disk with --data-dir"
 RESTORE = "Restore it from a backup, or choose another data dir"
@@ -29,6 +30,7 @@ INTERRUPTED_WRITE = (
     "the application's interrupted write has to be rolled back first, by an import or "
     "by starting the application"
 )
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 # By SQLite's extended name first, then by the primary one.
 _SENTENCES = {
     "SQLITE_IOERR_SHMSIZE": "No space left for its index file",
@@ -55,7 +57,6 @@ _SENTENCES = {
     "SQLITE_FULL": "the disk is full",
     "SQLITE_IOERR": "the disk gave an error",
     "SQLITE_NOLFS": "it is larger than its file system allows",
-    "SQLITE_NOMEM": "the memory ran out",
     "SQLITE_NOTADB": "the file is not a database",
     "SQLITE_PERM": "it may not be opened",
     "SQLITE_READONLY": "it may not be written to",
@@ -70,7 +71,6 @@ _REMEDIES = {
     "SQLITE_FULL": "Make room and run this again",
     "SQLITE_IOERR": TRY_AGAIN,
     "SQLITE_LOCKED": WAIT,
-    "SQLITE_NOMEM": TRY_AGAIN,
     "SQLITE_PERM": MAKE_READABLE,
     "SQLITE_PROTOCOL": WAIT,
     "SQLITE_READONLY": TRY_AGAIN,
@@ -105,9 +105,7 @@ def is_interrupted(error: DatabaseUnusable) -> bool:
 def describe(error: Failure) -> str:
     """Return what went wrong with a file or a database, as part of a sentence."""
     if isinstance(error, OSError):
-        return reason(error)
-    if isinstance(error, MemoryError):
-        return _SENTENCES["SQLITE_NOMEM"]
+        return NO_LOCKS if error.errno in _NO_LOCKS else reason(error)
     if isinstance(error, UnicodeError):  # SQLite quotes what is damaged in its message
         return _SENTENCES["SQLITE_CORRUPT"]
 

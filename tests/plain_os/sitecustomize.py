@@ -22,6 +22,7 @@ HIDDEN = (
     "copy_file_range",
     "fchmod",
     "link",
+    "pidfd_open",
     "posix_fadvise",
 )
 """Names of the module `os`."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from stages.errors import (
     ConfigBroken,
     DaemonRunning,
     DatabaseUnusable,
+    Exhausted,
     ImportFailed,
     ImportRunning,
     RunFileBroken,
@@ -15,6 +17,7 @@ from stages.errors import (
     UnknownProject,
     UnsupportedBackend,
     WriteFailed,
+    exhausted_by,
 )
 
 ODD = Path("/a\nb")
@@ -26,6 +29,7 @@ ODD = Path("/a\nb")
         ConfigBroken(ODD, 3, 7, "odd\x1b"),
         DaemonRunning(7),
         DatabaseUnusable(ODD, "odd\x1b"),
+        Exhausted("memory", "end other programs"),
         ImportRunning(ODD),
         RunFileBroken(ODD, "odd\x1b"),
         StoreUnreadable(ODD, "odd\x1b"),
@@ -57,3 +61,33 @@ def test_every_kind_of_failure_stands_in_the_tree_of_the_docstring() -> None:
     tree = stages.errors.__doc__ or ""
 
     assert all(kind.__name__ in tree for kind in ImportFailed.__subclasses__())
+
+
+@pytest.mark.parametrize(
+    ("error", "resource"),
+    [
+        pytest.param(MemoryError(), "memory", id="memory"),
+        pytest.param(OSError(errno.ENOMEM, "x"), "memory", id="the-system's-memory"),
+        pytest.param(
+            RuntimeError("can't start new thread"), "room for threads", id="threads"
+        ),
+        pytest.param(
+            OSError(errno.EMFILE, "x", "/a"), "room for open files", id="descriptors"
+        ),
+        pytest.param(
+            FileNotFoundError(errno.ENOENT, "x"),
+            "working directory",
+            id="the-working-directory",
+        ),
+        pytest.param(FileNotFoundError(errno.ENOENT, "x", "/a"), None, id="a-file"),
+        pytest.param(OSError(errno.EIO, "x", "/a"), None, id="a-disk"),
+        pytest.param(RuntimeError("x"), None, id="a-mistake-of-ours"),
+        pytest.param(KeyError("x"), None, id="another-mistake-of-ours"),
+    ],
+)
+def test_want_of_what_every_program_needs_is_told_from_mistakes(
+    error: Exception, resource: str | None
+) -> None:
+    found = exhausted_by(error)
+
+    assert (found and found.resource) == resource

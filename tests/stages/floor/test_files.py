@@ -13,11 +13,14 @@ from stages.floor.files import (
     READ_BYTES,
     DiskWatch,
     NotRegular,
+    Owner,
     TooLarge,
     flush,
     flush_directory,
+    give,
     open_regular,
     opener,
+    owner_above,
     read_many,
     read_regular,
     read_rest,
@@ -27,6 +30,11 @@ from tests.conftest import IS_PLAIN
 
 needs_fifo = pytest.mark.skipif(
     not hasattr(os, "mkfifo"), reason="this system has no FIFOs"
+)
+
+
+needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
 )
 
 
@@ -165,3 +173,47 @@ def test_plain_path_is_what_runs() -> None:
 
     assert CAN_OPEN_AT is False
     assert not any(hasattr(os, name) for name in HIDDEN)
+
+
+@needs_root
+@pytest.mark.parametrize("below", ["", "file", "a/b/c"])
+def test_what_root_makes_below_a_users_directory_is_that_users(
+    tmp_path: Path, below: str
+) -> None:
+    os.chown(tmp_path, 1234, 5678)
+
+    assert owner_above(tmp_path / below) == Owner(user=1234, group=5678)
+
+
+def test_what_is_made_below_ones_own_directory_is_given_to_nobody(
+    tmp_path: Path,
+) -> None:
+    assert owner_above(tmp_path / "a" / "b") is None
+
+
+@needs_root
+def test_files_directories_and_links_are_given_away_by_themselves(
+    tmp_path: Path,
+) -> None:
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.touch()
+    link.symlink_to(file)
+    owner = Owner(user=1234, group=5678)
+
+    give(str(link), owner)
+    of_file_before = file.stat().st_uid
+    with file.open() as stream:
+        give(stream.fileno(), owner)
+
+    assert (link.lstat().st_uid, of_file_before) == (1234, 0)
+    assert (file.stat().st_uid, file.stat().st_gid) == (1234, 5678)
+
+
+def test_without_an_owner_nothing_is_given(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    before = file.stat()
+
+    give(str(file), None)
+
+    assert file.stat().st_uid == before.st_uid
