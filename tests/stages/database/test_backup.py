@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-import stages.write
 from stages.database.backup import copy_database
 from stages.database.connecting import DATABASE_NAME
 from stages.database.schema import CREATE_STATEMENTS
@@ -20,8 +19,8 @@ from stages.database.writing import open_for_writing
 from stages.errors import WriteFailed
 from stages.floor.workers import Stopped, Workers
 from tests.stages.database.databases import make, project, session
-from tests.stages.test_write import planned
-from tests.support import NOW, go_on, never, run_stage
+from tests.stages.test_write import planned, write
+from tests.support import go_on, never
 
 COPY_NAME = f"{DATABASE_NAME}.before-import"
 
@@ -37,8 +36,8 @@ async def test_first_row_of_a_run_finds_the_database_copied_as_it_was(
 ) -> None:
     make(tmp_path, *CREATE_STATEMENTS, project("a"), journal_mode="wal")
 
-    await import_projects(tmp_path, workers, "b")
-    await import_projects(tmp_path, workers, "c")
+    await import_projects(tmp_path, "b")
+    await import_projects(tmp_path, "c")
 
     assert ids(tmp_path / DATABASE_NAME) == ["a", "b", "c"]
     assert ids(tmp_path / COPY_NAME) == ["a", "b"]
@@ -60,7 +59,7 @@ async def test_database_is_not_copied_where_nothing_is_added_to_rows(
 ) -> None:
     make(tmp_path, *CREATE_STATEMENTS, *statements)
 
-    await import_projects(tmp_path, workers, *projects)
+    await import_projects(tmp_path, *projects)
 
     assert os.listdir(tmp_path) == [DATABASE_NAME]
 
@@ -122,18 +121,17 @@ async def test_run_that_cannot_copy_the_database_adds_nothing(
     (tmp_path / COPY_NAME).mkdir()
 
     with pytest.raises(WriteFailed, match=COPY_NAME):
-        await import_projects(tmp_path, workers, "b")
+        await import_projects(tmp_path, "b")
 
     assert ids(tmp_path / DATABASE_NAME) == ["a"]
     assert sorted(os.listdir(tmp_path)) == [DATABASE_NAME, COPY_NAME]
 
 
-async def import_projects(tmp_path: Path, workers: Workers, *names: str) -> None:
-    plans = [replace(planned(name), session=None, transcript=None) for name in names]
-    async with open_for_writing(tmp_path, workers, go_on) as writer:
-        await run_stage(
-            stages.write.run, plans, database=writer, now=NOW, committed=lambda _: None
-        )
+async def import_projects(tmp_path: Path, *names: str) -> None:
+    await write(
+        tmp_path,
+        *(replace(planned(name), session=None, transcript=None) for name in names),
+    )
 
 
 def ids(file: Path) -> list[str]:
