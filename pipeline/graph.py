@@ -140,8 +140,8 @@ async def import_graph(
                 buckets=buckets,
                 is_dry_run=settings.is_dry_run,
                 count=meter.count_bytes,
-                workers=workers.copying,
-                looking=workers.reading,
+                copiers=workers.copying,
+                readers=workers.reading,
             )
         )
         await _add_all(outcome[1], add)

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ("Compared", "TranscriptComparer")
+__all__ = ("TranscriptComparer",)
 
 import os
 import stat
 from collections.abc import Callable
 
-import msgspec
+from msgspec.structs import replace
 
 from stages.floor.buckets import Buckets
-from stages.floor.directories import Directory
+from stages.floor.directories import Directory, walk
 from stages.floor.files import begins_with, reason
-from stages.floor.text import listing, quote
-from stages.messages import Note, TranscriptPlan
+from stages.floor.text import Names, quote
+from stages.messages import Checked, Located, Note, TranscriptPlan
 from stages.notes import note
-
-
-class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """How one transcript compares."""
-
-    faults: tuple[Note, ...] = ()
-    size_bytes: int = 0
 
 
 class TranscriptComparer:
@@ -33,107 +26,126 @@ class TranscriptComparer:
     ) -> None:
         self._buckets, self._count, self._check = buckets, count, check
 
-    def compare(self, project_id: str, plan: TranscriptPlan) -> Compared:
-        """Compare a transcript with its source, if that is still there. Blocks."""
+    def compare(self, checked: Checked, plan: TranscriptPlan) -> Checked:
+        """Add how a transcript compares with its source, if that is there. Blocks."""
         located = plan.located or self._buckets.find(plan)
+        comparison = _Comparison(self._count, self._check)
+        faults = self._faults(checked.id, plan, located, comparison)
+
+        return replace(
+            checked,
+            faults=checked.faults + faults,
+            transcript_bytes=comparison.size_bytes,
+        )
+
+    def _faults(
+        self,
+        project_id: str,
+        plan: TranscriptPlan,
+        located: Located,
+        comparison: _Comparison,
+    ) -> tuple[Note, ...]:
+        if located.state == "unreadable":
+            text = f"the transcript {plan.uuid} could not be compared: {located.detail}"
+            return (note("transcript-unreadable", project_id, text),)
         if not located.bucket:
-            return Compared()
+            return ()
 
-        source = os.path.join(self._buckets.path, located.bucket)
+        source_path = os.path.join(self._buckets.path, located.bucket)
+        path = os.path.join(self._buckets.path, f"{plan.uuid}.jsonl")
         try:
-            file = f"{plan.uuid}.jsonl"
-            destination = self._buckets.bucket_of(plan.new_worktree, file)
-            assert destination is not None, "the data dir is absolute"
-        except OSError as error:
-            return _not_compared(project_id, self._buckets.path, source, error)
-
-        return self._compare_with(project_id, plan.uuid, source, destination)
-
-    def _compare_with(
-        self, project_id: str, uuid: str, source_path: str, destination_name: str
-    ) -> Compared:
-        path = os.path.join(self._buckets.path, destination_name, f"{uuid}.jsonl")
-        try:
+            bucket = self._buckets.destination_of(plan)
+            path = os.path.join(self._buckets.path, bucket, f"{plan.uuid}.jsonl")
             with Directory.open(source_path) as source:
                 try:
-                    buckets = Directory.open(self._buckets.path)
-                    with buckets, buckets.enter(destination_name) as destination:
-                        differing: list[str] = []
-                        size_bytes = self._compare_file(
-                            source, destination, f"{uuid}.jsonl", differing, follow=True
-                        )
-                        if source.kind(uuid) == stat.S_IFDIR:
-                            size_bytes += self._compare_tree(
-                                source, destination, uuid, differing
-                            )
+                    with (
+                        Directory.open(self._buckets.path) as buckets,
+                        buckets.enter(bucket) as destination,
+                    ):
+                        comparison.compare(source, destination, plan.uuid)
                 except FileNotFoundError:
                     text = f"the transcript {quote(path)} is missing"
-                    fault = note("copy-missing", project_id, text, source_path)
-                    return Compared(faults=(fault,))
+                    return (note("copy-missing", project_id, text, source_path),)
         except OSError as error:
-            return _not_compared(project_id, path, source_path, error)
+            problem = f"could not be compared: {reason(error)}"
+            text = f"the transcript {quote(path)} {problem}"
+            return (note("transcript-unreadable", project_id, text, source_path),)
 
-        if not differing:
-            return Compared(size_bytes=size_bytes)
-        text = f"does not begin with what its source holds: {listing(differing)}"
-        fault = note("transcript-differs", project_id, text, source_path)
-        return Compared(faults=(fault,), size_bytes=size_bytes)
+        if not comparison.differing.count:
+            return ()
+        text = f"does not begin with what its source holds: {comparison.differing}"
+        return (note("transcript-differs", project_id, text, source_path),)
 
-    def _compare_tree(
-        self, source: Directory, destination: Directory, name: str, differing: list[str]
-    ) -> int:
-        size_bytes = 0
-        with source.enter(name) as old:
-            if destination.kind(name) != stat.S_IFDIR:
-                differing.append(os.path.join(destination.path, name))
-                return 0
-            with destination.enter(name) as new:
-                for entry in old.names():
-                    if entry.is_dir(follow_symlinks=False):
-                        size_bytes += self._compare_tree(
-                            old, new, entry.name, differing
-                        )
-                    elif entry.is_file(follow_symlinks=False):
-                        if new.kind(entry.name) == stat.S_IFREG:
-                            size_bytes += self._compare_file(
-                                old, new, entry.name, differing, follow=False
-                            )
-                        else:
-                            differing.append(os.path.join(new.path, entry.name))
 
-        return size_bytes
+class _Comparison:
+    """Compares what a walk over the source comes upon with what is in the copy."""
+
+    def __init__(self, count: Callable[[int], None], check: Callable[[], None]) -> None:
+        self._count, self._check = count, check
+        self._copies: list[
+            Directory | None
+        ] = []  # None: the copy has none of that name
+        self.differing = Names()
+        self.size_bytes = 0
+
+    def compare(self, source: Directory, destination: Directory, uuid: str) -> None:
+        """Compare a transcript and what is beside it; what was left out is no difference.
+
+        :raises OSError: one of them could not be read.
+        """
+        self._compare_file(source, destination, f"{uuid}.jsonl", follow=True)
+        if source.kind(uuid) != stat.S_IFDIR:
+            return
+
+        self._copies = [destination]
+        try:
+            with source.enter(uuid) as sidecar:
+                self.enter(uuid)
+                walk(sidecar, self)
+                self.leave()
+        finally:
+            for copy in self._copies[1:]:
+                if copy is not None:
+                    copy.close()
+
+    def file(self, parent: Directory, entry: os.DirEntry[str]) -> None:
+        copy = self._copies[-1]
+        if copy is None:
+            return
+        if copy.is_file(entry.name):
+            self._compare_file(parent, copy, entry.name, follow=False)
+        else:
+            self.differing.add(os.path.join(copy.path, entry.name))
+
+    def enter(self, name: str) -> None:
+        parent = self._copies[-1]
+        if parent is not None and parent.kind(name) == stat.S_IFDIR:
+            self._copies.append(parent.enter(name))
+            return
+
+        self._copies.append(None)
+        if parent is not None:
+            self.differing.add(os.path.join(parent.path, name))
+
+    def leave(self) -> None:
+        copy = self._copies.pop()
+        if copy is not None:
+            copy.close()
+
+    def pass_over(self, parent: Directory, entry: os.DirEntry[str]) -> None:
+        pass  # it was left out, with a note
 
     def _compare_file(
-        self,
-        source: Directory,
-        destination: Directory,
-        name: str,
-        differing: list[str],
-        *,
-        follow: bool,
-    ) -> int:
-        compared: list[int] = []
-
-        def advance(size_bytes: int) -> None:
-            self._check()
-            self._count(size_bytes)
-            compared.append(size_bytes)
-
+        self, source: Directory, copy: Directory, name: str, *, follow: bool
+    ) -> None:
         with (
-            destination.reading(name, follow=False) as (new, _),
+            copy.reading(name, follow=False) as (new, _),
             source.reading(name, follow=follow) as (old, _),
         ):
-            if not begins_with(new, old, advance):
-                differing.append(os.path.join(destination.path, name))
+            if not begins_with(new, old, self._advance):
+                self.differing.add(os.path.join(copy.path, name))
 
-        return sum(compared)
-
-
-def _not_compared(
-    project_id: str, path: str, source_path: str, error: OSError
-) -> Compared:
-    text = f"the transcript {quote(path)} could not be compared: {reason(error)}"
-
-    return Compared(
-        faults=(note("transcript-unreadable", project_id, text, source_path),)
-    )
+    def _advance(self, size_bytes: int) -> None:
+        self._check()
+        self._count(size_bytes)
+        self.size_bytes += size_bytes

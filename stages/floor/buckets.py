@@ -121,13 +121,14 @@ class Buckets:
         if not os.path.isabs(directory) or "\0" in directory:
             return None
 
-        slug = slug_of(self._resolve(directory))
-        if len(slug) <= SLUG_LENGTH or self._has(slug, holding):
-            return slug
+        return self._name_of(directory, holding)
 
-        start, names = slug[: SLUG_LENGTH + 1], self._list_names()
-        alike = names[bisect_left(names, start) : bisect_left(names, f"{start}\uffff")]
-        return next((name for name in alike if self._has(name, holding)), slug)
+    def destination_of(self, plan: TranscriptPlan) -> str:
+        """Return the name of the bucket that a plan's transcript goes to (T1).
+
+        :raises OSError: as for `bucket_of`.
+        """
+        return self._name_of(plan.new_worktree, f"{plan.uuid}.jsonl")
 
     def find(self, plan: TranscriptPlan) -> Located:
         """Return where the transcript of a plan is (rules T1, T3)."""
@@ -138,18 +139,18 @@ class Buckets:
                 if bucket is not None and self._stat(bucket, file) is not None:
                     return Located(state="found", bucket=bucket)
 
-            return self._seek(file, self.bucket_of(plan.new_worktree, file))
+            return self._seek(file, self.destination_of(plan))
         except OSError as error:
             return unreadable(error, self.path)
 
-    def _seek(self, file: str, destination: str | None) -> Located:
+    def _seek(self, file: str, destination: str) -> Located:
         """Look in all buckets for what is in none of those where it should be."""
         copies = {
             bucket: info
             for bucket in self._holders(file)
             if (info := self._stat(bucket, file)) is not None
         }
-        has_arrived = copies.pop(destination or "", None) is not None
+        has_arrived = copies.pop(destination, None) is not None
         if len(copies) == 1:
             return Located(state="moved", bucket=next(iter(copies)))
         if has_arrived:  # whatever the others are: the one that counts is there
@@ -202,6 +203,15 @@ class Buckets:
         found = index[bisect_left(index, first) : bisect_right(index, last)]
 
         return [names[key - first] for key in found]
+
+    def _name_of(self, directory: str, holding: str) -> str:
+        slug = slug_of(self._resolve(directory))
+        if len(slug) <= SLUG_LENGTH or self._has(slug, holding):
+            return slug
+
+        start, names = slug[: SLUG_LENGTH + 1], self._list_names()
+        alike = names[bisect_left(names, start) : bisect_left(names, f"{start}\uffff")]
+        return next((name for name in alike if self._has(name, holding)), slug)
 
     def _list_names(self) -> list[str]:
         with self._listing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Directory", "LinkRefused")
+__all__ = ("Directory", "LinkRefused", "Visitor", "walk")
 
 import errno
 import os
@@ -11,9 +11,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from stages.floor.files import DIRECTORY_FLAGS, flush, flush_directory, open_regular
+
+LEVELS = 32  # of directories below one another, through which a walk goes
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CAN_DO_AT = {
@@ -67,6 +69,9 @@ class Directory:
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         if self._fd is not None:
             os.close(self._fd)
 
@@ -98,6 +103,10 @@ class Directory:
             return None
 
         return stat.S_IFMT(info.st_mode)
+
+    def is_file(self, name: str) -> bool:
+        """Whether a regular file has this name, and no link to one."""
+        return self.kind(name) == stat.S_IFREG
 
     def names(self) -> Iterator[os.DirEntry[str]]:
         """Yield what is in it, in the order in which the system gives it."""
@@ -151,7 +160,7 @@ class Directory:
             try:
                 _set_mode(made._fd, made.path, mode)
             except BaseException:
-                made.__exit__(None, None, None)
+                made.close()
                 raise
         except BaseException:
             self.discard_if_empty(name)
@@ -161,6 +170,8 @@ class Directory:
 
     def publish_file(self, name: str, final: str) -> None:
         """Give a finished file its name, never in the place of another.
+
+        Where there are links it keeps the name that it had, too.
 
         :raises FileExistsError: something has that name.
         """
@@ -172,12 +183,10 @@ class Directory:
                     src_dir_fd=self._fd,
                     dst_dir_fd=self._fd,
                 )
+                return
             except OSError as error:
                 if error.errno not in _NO_LINKS:
                     raise
-            else:
-                self.unlink(name)
-                return
         self.rename(name, final)
 
     def rename(self, name: str, final: str) -> None:
@@ -225,6 +234,36 @@ class Directory:
 
     def _at(self, name: str) -> str:
         return os.path.join(self.path, name) if self._fd is None else name
+
+
+class Visitor(Protocol):
+    """What is done with each thing that a walk comes upon."""
+
+    def file(self, parent: Directory, entry: os.DirEntry[str]) -> None:
+        """It is a regular file."""
+
+    def enter(self, name: str) -> None:
+        """It is a directory; what comes now is in it."""
+
+    def leave(self) -> None:
+        """That was all of the directory that was entered last."""
+
+    def pass_over(self, parent: Directory, entry: os.DirEntry[str]) -> None:
+        """It is a link, a special file, or a directory below too many others."""
+
+
+def walk(directory: Directory, visitor: Visitor, levels: int = LEVELS) -> None:
+    """Show a visitor all that is in a directory, in the order that the system gives."""
+    for entry in directory.names():
+        if entry.is_file(follow_symlinks=False):
+            visitor.file(directory, entry)
+        elif levels and entry.is_dir(follow_symlinks=False):
+            with directory.enter(entry.name) as child:
+                visitor.enter(entry.name)
+                walk(child, visitor, levels - 1)
+                visitor.leave()
+        else:
+            visitor.pass_over(directory, entry)
 
 
 def _set_mode(fd: int | None, path: str, mode: int) -> None:

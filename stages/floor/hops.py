@@ -1,14 +1,14 @@
-"""Blocking work on many items: some together to a hop, some hops at once, all in order."""
+"""Blocking work on many items: some of it under way at once, its results in order."""
 
 from __future__ import annotations
 
-__all__ = ("run_in_hops",)
+__all__ = ("InOrder", "run_in_hops")
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from stages.floor.workers import PATIENCE_SECONDS, Workers
 
@@ -20,6 +20,31 @@ U = TypeVar("U")
 HOP_SECONDS = 0.03
 ITEMS_PER_HOP = 64
 HOPS_AHEAD = 4  # for each thread, so that none idles behind a slow directory
+
+
+class InOrder(Generic[T]):
+    """Work that is under way, whose results are given in the order in which it began."""
+
+    def __init__(self, most: int, give: Callable[[T], Awaitable[None]]) -> None:
+        """Take how much may be under way, and what gets each result."""
+        self._most, self._give = most, give
+        self._pending: deque[asyncio.Future[T]] = deque()
+
+    async def add(self, work: asyncio.Future[T]) -> None:
+        """Give what has ended, and wait until there is room for more."""
+        self._pending.append(work)
+        while self._pending and (
+            self._pending[0].done() or len(self._pending) > self._most
+        ):
+            await self._give_first()
+
+    async def finish(self) -> None:
+        """Wait for all that is under way."""
+        while self._pending:
+            await self._give_first()
+
+    async def _give_first(self) -> None:
+        await self._give(await self._pending.popleft())
 
 
 async def run_in_hops(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ("brief", "listing", "plain", "quote", "resembling")
+__all__ = ("Names", "brief", "listing", "plain", "quote", "resembling")
 
 import re
+from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 
 LENGTH_SHOWN = 1000  # a path to a transcript fits
@@ -60,6 +61,22 @@ def listing(
     more = total - min(len(names), NAMES_SHOWN)
 
     return f"{shown} and {more} more" if more else shown
+
+
+class Names:
+    """Names for one note, however many there are: the first in order, and their count."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[str] = []
+
+    def add(self, name: str) -> None:
+        self.count += 1
+        insort(self.first, name)
+        del self.first[NAMES_SHOWN:]
+
+    def __str__(self) -> str:
+        return listing(self.first, self.count)
 
 
 def resembling(word: str, known: Iterable[str], most: int = 1) -> tuple[str, ...]:

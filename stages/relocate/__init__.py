@@ -7,11 +7,9 @@ __all__ = ("run",)
 import asyncio
 import os
 import stat
-import threading
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 import msgspec
 from anyio.abc import ObjectSendStream
@@ -20,6 +18,7 @@ from stages.errors import WriteFailed
 from stages.floor.buckets import Buckets
 from stages.floor.directories import Directory, LinkRefused
 from stages.floor.files import flush_directory, reason
+from stages.floor.hops import InOrder
 from stages.floor.streams import BatchReceiveStream, receive_batch
 from stages.floor.text import listing, plain, quote
 from stages.floor.workers import Workers
@@ -32,16 +31,14 @@ from stages.messages import (
     WrittenProject,
 )
 from stages.notes import note
-from stages.relocate.copying import (
-    DIRECTORY_MODE,
-    Copied,
-    copy_transcript,
-    discard_leftovers,
-    measure,
-)
+from stages.relocate.copying import DIRECTORY_MODE, Survey, copy_transcript, survey
+from stages.relocate.working import discard_leftovers
 
-PROJECTS_PER_LOOK = 64  # one crossing to a thread costs as much as several looks
+PROJECTS_PER_HOP = 64  # a hop to a thread costs as much as preparing several
 COPIES_AHEAD = 16  # for each copier, so that none idles behind a long transcript
+
+
+_UnderWay = dict[tuple[str, str], asyncio.Future[RelocatedProject]]
 
 
 class _Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +58,11 @@ class _Copy(msgspec.Struct, frozen=True, kw_only=True):
     destination: str
     notes: tuple[Note, ...] = ()  # given if it is copied
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it goes, the same for names that some file systems take for one."""
+        return self.destination.casefold(), self.uuid.casefold()
+
 
 async def run(
     receive: BatchReceiveStream[WrittenProject],
@@ -69,44 +71,66 @@ async def run(
     buckets: Buckets,
     is_dry_run: bool,
     count: Callable[[int], None],
-    workers: Workers,
-    looking: Workers,
+    copiers: Workers,
+    readers: Workers,
 ) -> None:
     """Send one relocated project for each written one, once its transcript is on disk.
 
-    `count` gets the bytes of each piece that
-    was copied, in a thread. A dry run looks for the same and copies nothing. `workers`
-    copy; where the transcripts are is found out by those for `looking`.
+    `count` gets the bytes of each piece that was copied, in a thread. A dry run prepares
+    the same and copies nothing. `copiers` copy; `readers` find out what is to be copied.
 
     :raises WriteFailed: the names of new buckets could not be brought to the disk.
     """
-    relocator = _Relocator(
-        buckets, is_dry_run, count, copying=workers.check, looking=looking.check
-    )
-    copies: deque[tuple[WrittenProject, asyncio.Future[_Result]]] = deque()
+    relocator = _Relocator(buckets, is_dry_run, count, copiers.check, readers.check)
+    has_copied = False
 
-    async def finish(most: int) -> None:
-        """Send what is done, and wait until no more than so many are under way."""
-        while copies and (copies[0][1].done() or len(copies) > most):
-            project, copy = copies.popleft()
-            await send.send(relocator.finished(project, await copy))
+    async def give(relocated: RelocatedProject) -> None:
+        nonlocal has_copied
+        # Also where the bucket was there: the run that made it may have been killed.
+        has_copied = has_copied or relocated.transcript == "relocated"
+        await send.send(relocated)
 
+    copies = InOrder(COPIES_AHEAD * copiers.count, give)
+    under_way: _UnderWay = {}
     async with receive, send:
-        while batch := await receive_batch(receive, PROJECTS_PER_LOOK):
-            looks = await looking.submit(relocator.look, batch)
-            for project, look in zip(batch, looks, strict=True):
-                if isinstance(look, _Copy):
-                    copies.append((project, workers.submit(relocator.copy, look)))
-                    await finish(COPIES_AHEAD * workers.count)
-                else:
-                    await send.send(relocator.finished(project, look))
-        await finish(0)
+        while batch := await receive_batch(receive, PROJECTS_PER_HOP):
+            prepared = await readers.submit(relocator.prepare, batch)
+            for project, due in zip(batch, prepared, strict=True):
+                if not isinstance(due, _Copy):
+                    await give(_relocated(project, due))
+                    continue
+                # Two sessions can name one transcript and one bucket: `a.b` and `a-b`
+                # have the same slug. The second then finds what the first has copied.
+                if due.place in under_way:
+                    await asyncio.wait([under_way[due.place]])
+                copy = copiers.submit(relocator.copy, project, due)
+                under_way[due.place] = copy
+                copy.add_done_callback(partial(_forget, under_way, due.place))
+                await copies.add(copy)
+        await copies.finish()
 
-        if relocator.has_copied and not is_dry_run:
+        if has_copied and not is_dry_run:
             try:
-                await workers.submit(flush_directory, buckets.path)
+                await copiers.submit(flush_directory, buckets.path)
             except OSError as error:
                 raise WriteFailed(Path(buckets.path), reason(error)) from error
+
+
+def _forget(under_way: _UnderWay, place: tuple[str, str], _: object) -> None:
+    del under_way[place]
+
+
+def _relocated(project: WrittenProject, result: _Result | None) -> RelocatedProject:
+    return RelocatedProject(
+        id=project.id,
+        project=project.project,
+        orchestrator=project.orchestrator,
+        transcript=result.outcome if result else None,
+        transcript_bytes=result.size_bytes if result else 0,
+        notes=project.notes + (result.notes if result else ()),
+        sessions_read=project.sessions_read,
+        files_skipped=project.files_skipped,
+    )
 
 
 class _Relocator:
@@ -117,69 +141,35 @@ class _Relocator:
         buckets: Buckets,
         is_dry_run: bool,
         count: Callable[[int], None],
-        *,
-        copying: Callable[[], None],
-        looking: Callable[[], None],
+        check_copying: Callable[[], None],
+        check_preparing: Callable[[], None],
     ) -> None:
         self._buckets, self._path = buckets, buckets.path
         self._is_dry_run = is_dry_run
         self._count = count
         # Each of the two that do the work has to see for itself that it goes on.
-        self._check_copying, self._check_looking = copying, looking
-        # Two sessions of a store can name one transcript and one bucket: `a.b` and `a-b`
-        # have the same slug. One copy at a time has the working name.
-        self._locks: WeakValueDictionary[tuple[str, str], threading.Lock] = (
-            WeakValueDictionary()
-        )
-        self._locks_lock = threading.Lock()
-        self.has_copied = False
+        self._check_copying, self._check_preparing = check_copying, check_preparing
 
-    def finished(
-        self, project: WrittenProject, result: _Result | None
-    ) -> RelocatedProject:
-        # Also where the bucket was there: the run that made it may have been killed.
-        self.has_copied = self.has_copied or (
-            result is not None and result.outcome == "relocated"
-        )
-
-        return RelocatedProject(
-            id=project.id,
-            project=project.project,
-            orchestrator=project.orchestrator,
-            transcript=result.outcome if result else None,
-            transcript_bytes=result.size_bytes if result else 0,
-            notes=project.notes + (result.notes if result else ()),
-            sessions_read=project.sessions_read,
-            files_skipped=project.files_skipped,
-        )
-
-    def look(self, projects: list[WrittenProject]) -> list[_Result | _Copy | None]:
+    def prepare(self, projects: list[WrittenProject]) -> list[_Result | _Copy | None]:
         """Say of each project what is to be copied, or what came of it without. Blocks."""
         return [
-            self._look(project.id, project.transcript) if project.transcript else None
+            self._prepare(project.id, project.transcript)
+            if project.transcript
+            else None
             for project in projects
         ]
 
-    def _look(self, project_id: str, plan: TranscriptPlan) -> _Result | _Copy:
-        self._check_looking()
-        if not plan.uuid and plan.located is None:
-            return _Result(outcome="missing")
-
-        file = f"{plan.uuid}.jsonl"
+    def _prepare(self, project_id: str, plan: TranscriptPlan) -> _Result | _Copy:
+        self._check_preparing()
         try:
-            destination = self._buckets.bucket_of(plan.new_worktree, file)
-            assert destination is not None, "the data dir is absolute"
-            if plan.uuid:
-                with self._alone(destination, plan.uuid):
-                    is_present = self._is_present(destination, plan.uuid)
-                if is_present:
-                    return _Result(outcome="present")
+            destination = self._buckets.destination_of(plan)
+            if plan.uuid and self._is_present(destination, plan.uuid):
+                return _Result(outcome="present")
         except OSError as error:
             return _not_copied(project_id, plan.uuid, None, error)
 
-        return _what_to_do(
-            project_id, plan, plan.located or self._buckets.find(plan), destination
-        )
+        located = plan.located or self._buckets.find(plan)
+        return _copy_due(project_id, plan, located, destination)
 
     def _is_present(self, destination_name: str, uuid: str) -> bool:
         """Whether the destination has it; what a killed run left there goes now."""
@@ -208,33 +198,31 @@ class _Relocator:
 
         return kind is not None
 
-    def copy(self, copy: _Copy) -> _Result:
+    def copy(self, project: WrittenProject, due: _Copy) -> RelocatedProject:
         """Bring a transcript from one bucket to another. Blocks."""
+        return _relocated(project, self._copy(due))
+
+    def _copy(self, due: _Copy) -> _Result:
+        source_path = os.path.join(self._path, due.source)
         try:
-            with Directory.open(os.path.join(self._path, copy.source)) as source:
-                if self._is_dry_run:
-                    copied = measure(source, copy.uuid)
-                else:
-                    with self._alone(copy.destination, copy.uuid):
-                        copied = self._copy_to(source, copy.destination, copy.uuid)
+            with Directory.open(source_path) as source:
+                copied = (
+                    survey(source, due.uuid)
+                    if self._is_dry_run
+                    else self._copy_to(source, due.destination, due.uuid)
+                )
         except FileExistsError:
             return _Result(outcome="present")
         except OSError as error:
-            source_path = os.path.join(self._path, copy.source)
-            return _not_copied(copy.project_id, copy.uuid, source_path, error)
+            return _not_copied(due.project_id, due.uuid, source_path, error)
 
         return _Result(
             outcome="relocated",
             size_bytes=copied.size_bytes,
-            notes=copy.notes + _left_out(copy.project_id, copied),
+            notes=due.notes + _left_out(due.project_id, copied),
         )
 
-    def _alone(self, destination_name: str, uuid: str) -> threading.Lock:
-        key = (destination_name.casefold(), uuid.casefold())
-        with self._locks_lock:
-            return self._locks.setdefault(key, threading.Lock())
-
-    def _copy_to(self, source: Directory, destination_name: str, uuid: str) -> Copied:
+    def _copy_to(self, source: Directory, destination_name: str, uuid: str) -> Survey:
         with Directory.open(self._path) as buckets:
             made_bucket = True
             try:
@@ -259,12 +247,13 @@ class _Relocator:
         return copied
 
 
-def _what_to_do(
+def _copy_due(
     project_id: str, plan: TranscriptPlan, located: Located, destination: str
 ) -> _Result | _Copy:
     """Return the copy that is due, or why there is none."""
     if located.state == "unreadable":
-        text = f"transcript {plan.uuid} could not be looked for: {located.detail}"
+        which = f"transcript {plan.uuid}" if plan.uuid else "the transcript"
+        text = f"{which} could not be looked for: {located.detail}"
         return _failed(project_id, text, None)
     if located.state == "ambiguous":
         text = (
@@ -288,11 +277,15 @@ def _what_to_do(
     )
 
 
-def _left_out(project_id: str, copied: Copied) -> tuple[Note, ...]:
+def _left_out(project_id: str, copied: Survey) -> tuple[Note, ...]:
     if not copied.left_out:
         return ()
 
-    text = f"links and special files beside the transcript were left out: {listing(copied.left_out)}"
+    names = listing(copied.left_out, copied.left_out_count)
+    text = (
+        "links, special files and what is nested too deeply beside the transcript were "
+        f"left out: {names}"
+    )
     return (note("transcript-part", project_id, text, copied.left_out[0]),)
 
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-__all__ = ("Copied", "SourceChanged", "copy_transcript", "discard_leftovers", "measure")
+__all__ = ("SourceChanged", "Survey", "copy_transcript", "survey")
 
 import errno
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
+from msgspec.structs import replace
 
-from stages.floor.directories import Directory
+from stages.floor.directories import Directory, walk
 from stages.floor.files import flush
+from stages.floor.text import Names
+from stages.relocate.working import FILE_MODE, Working, working
 
-FILE_MODE = 0o600
 DIRECTORY_MODE = 0o750
 PIECE_BYTES = 8 * 1024 * 1024  # between two looks whether the run goes on
 READ_BYTES = 256 * 1024  # of the path without in-kernel copies; more was no faster
 # A cancelled run waits for a flush that is under way, so none may be long.
 FLUSH_BYTES = 64 * 1024 * 1024
 ATTEMPTS = 3  # at a source that changes while it is read
-DEPTH_LIMIT = 32  # of directories in a sidecar
 
 _copy_file_range = getattr(os, "copy_file_range", None)
 _NO_COPY_IN_KERNEL = frozenset(
@@ -42,11 +44,13 @@ class SourceChanged(OSError):
     """The source was written to each time that it was copied."""
 
 
-class Copied(msgspec.Struct, frozen=True, kw_only=True):
-    """The size of a transcript with its sidecar, and what in that was left out."""
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """A transcript with its sidecar, as it is at one moment."""
 
     size_bytes: int
-    left_out: tuple[str, ...]  # paths of links and special files
+    left_out: tuple[str, ...]  # paths of links and special files; the first of them
+    left_out_count: int
+    state: int  # the same as long as no name, size or time in it has changed
 
 
 def copy_transcript(
@@ -56,119 +60,159 @@ def copy_transcript(
     *,
     check: Callable[[], None],
     count: Count,
-) -> Copied:
-    """Copy `{uuid}.jsonl` and the directory beside it from one bucket to another.
+) -> Survey:
+    """Copy `{uuid}.jsonl` and the directory beside it from one bucket to another (T5).
 
     All bytes and names have reached the disk when this returns, but for the name of the
     destination itself. `check` may end it between pieces; `count` gets the bytes of
-    each piece.
+    each piece, and takes them back where all has to be copied again.
 
-    :raises FileExistsError: another process was faster.
+    :raises FileExistsError: the destination has it, or another run was faster.
+    :raises SourceChanged: it was written to each time.
     :raises OSError: whatever else kept it from being copied. Nothing is left behind.
     """
-    final, work = f"{uuid}.jsonl", _work_name(uuid)
-    copier = _Copier(check, count)
-    work_directory = _work_name(uuid, "d")
-    discard_leftovers(destination, uuid)
-    try:
-        has_sidecar = (
-            _is_there(source, uuid, copier.left_out) and destination.kind(uuid) is None
-        )
-        if has_sidecar:
-            copier.copy_tree(source, uuid, destination, work_directory, DEPTH_LIMIT)
-        copier.copy_file(source, final, destination, work, follow=True)
-        # Both are whole before the first of them gets its name, so that a full disk
-        # leaves no sidecar without its transcript.
-        if has_sidecar:
-            destination.rename(work_directory, uuid)
-        destination.publish_file(work, final)
-        destination.flush()
-    except BaseException:
-        discard_leftovers(destination, uuid)
-        raise
+    file = f"{uuid}.jsonl"
+    if destination.kind(file) is not None:
+        path = os.path.join(destination.path, file)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
 
-    return Copied(size_bytes=copier.size_bytes, left_out=tuple(sorted(copier.left_out)))
+    has_room = destination.kind(uuid) is None
+    with working(destination, uuid) as work:
+        for _ in range(ATTEMPTS):
+            copier = _Copier(check, count)
+            before = survey(source, uuid)
+            has_sidecar = has_room and source.kind(uuid) == stat.S_IFDIR
+            try:
+                if has_sidecar:
+                    copier.copy_directory(source, uuid, destination, work.directory)
+                with source.reading(file, follow=True) as (fd, info):
+                    copier.copy_content(fd, work.fd, info.st_size)
+                is_whole = copier.is_exact and survey(source, uuid) == before
+            except FileNotFoundError:  # of a name that was there a moment ago
+                is_whole = False
+            if is_whole:
+                _publish(destination, work, uuid, has_sidecar=has_sidecar)
+                return replace(before, size_bytes=copier.copied_bytes)
+
+            count(-copier.copied_bytes)
+            destination.discard(work.directory)
+            os.lseek(work.fd, 0, os.SEEK_SET)
+            os.ftruncate(work.fd, 0)
+
+    problem = "it is being written to; end that session and import again"
+    raise SourceChanged(None, problem, os.path.join(source.path, file))
 
 
-def measure(source: Directory, uuid: str) -> Copied:
-    """Return what a copy would come to. Reads no content.
+def _publish(
+    destination: Directory, work: Working, uuid: str, *, has_sidecar: bool
+) -> None:
+    # Both are whole before the first of them gets its name, so that a full disk leaves no
+    # sidecar without its transcript.
+    if has_sidecar:
+        # The same one, whole, if another run was faster.
+        with suppress(FileExistsError):
+            destination.rename(work.directory, uuid)
+    destination.publish_file(work.file, f"{uuid}.jsonl")
+    destination.flush()
 
-    :raises OSError: the transcript could not be opened.
+
+def survey(source: Directory, uuid: str) -> Survey:
+    """Return what there is to copy of a transcript. Reads no content.
+
+    :raises OSError: the transcript could not be opened, or its sidecar not be listed.
     """
-    left_out: list[str] = []
+    surveyor = _Surveyor()
     with source.reading(f"{uuid}.jsonl", follow=True) as (_, info):
-        size_bytes = info.st_size
-    if _is_there(source, uuid, left_out):
+        surveyor.add(uuid, info)
+    kind = source.kind(uuid)
+    if kind == stat.S_IFDIR:
         with source.enter(uuid) as sidecar:
-            size_bytes += _measure_tree(sidecar, left_out, DEPTH_LIMIT)
+            walk(sidecar, surveyor)
+    elif kind == stat.S_IFLNK:
+        surveyor.left_out.add(os.path.join(source.path, uuid))
 
-    return Copied(size_bytes=size_bytes, left_out=tuple(sorted(left_out)))
+    return Survey(
+        size_bytes=surveyor.size_bytes,
+        left_out=tuple(surveyor.left_out.first),
+        left_out_count=surveyor.left_out.count,
+        state=surveyor.state,
+    )
 
 
-def discard_leftovers(destination: Directory, uuid: str) -> None:
-    """Remove what a run that was killed has left of this transcript."""
-    destination.discard(_work_name(uuid))
-    destination.discard(_work_name(uuid, "d"))
+class _Surveyor:
+    """Adds up what a walk comes upon; the order in which it does has no meaning."""
 
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self.left_out = Names()
+        self.state = 0
 
-def _work_name(uuid: str, kind: str = "part") -> str:
-    # Hidden and without the ending that readers of transcripts look for.
-    return f".{uuid}.ao-import-{kind}"
+    def file(self, parent: Directory, entry: os.DirEntry[str]) -> None:
+        info = entry.stat(follow_symlinks=False)
+        self.add(os.path.join(parent.path, entry.name), info)
+
+    def enter(self, name: str) -> None:
+        self.state += hash(name)
+
+    def leave(self) -> None:
+        pass
+
+    def pass_over(self, parent: Directory, entry: os.DirEntry[str]) -> None:
+        path = os.path.join(parent.path, entry.name)
+        self.left_out.add(path)
+        self.state += hash(path)
+
+    def add(self, path: str, info: os.stat_result) -> None:
+        self.size_bytes += info.st_size
+        self.state += hash((path, info.st_ino, info.st_size, info.st_mtime_ns))
 
 
 class _Copier:
+    """Copies what a walk comes upon."""
+
     def __init__(self, check: Callable[[], None], count: Count) -> None:
         self._check, self._count = check, count
         self._unflushed_bytes = 0
-        self.size_bytes = 0
-        self.left_out: list[str] = []
+        self._made: list[Directory] = []
+        self.copied_bytes = 0
+        self.is_exact = True  # each file had as many bytes as it said
 
-    def copy_tree(
-        self, source: Directory, name: str, parent: Directory, new_name: str, depth: int
+    def copy_directory(
+        self, source: Directory, name: str, parent: Directory, new_name: str
     ) -> None:
-        with source.enter(name) as old, parent.make(new_name, DIRECTORY_MODE) as new:
-            for entry in old.names():
-                if entry.is_file(follow_symlinks=False):
-                    self.copy_file(old, entry.name, new, entry.name, follow=False)
-                elif entry.is_dir(follow_symlinks=False) and depth:
-                    self.copy_tree(old, entry.name, new, entry.name, depth - 1)
-                else:
-                    self.left_out.append(os.path.join(old.path, entry.name))
-            new.flush()
+        """Copy a directory, in which nothing may be a link, under a new name."""
+        self._made = [parent]
+        try:
+            with source.enter(name) as old:
+                self.enter(new_name)
+                walk(old, self)
+                self.leave()
+        finally:
+            for made in self._made[1:]:
+                made.close()
 
-    def copy_file(
-        self,
-        source: Directory,
-        name: str,
-        parent: Directory,
-        new_name: str,
-        *,
-        follow: bool,
-    ) -> None:
+    def file(self, parent: Directory, entry: os.DirEntry[str]) -> None:
         with (
-            source.reading(name, follow=follow) as (old, before),
-            parent.creating(new_name, FILE_MODE) as new,
+            parent.reading(entry.name, follow=False) as (old, info),
+            self._made[-1].creating(entry.name, FILE_MODE) as new,
         ):
-            for _ in range(ATTEMPTS):
-                copied = self._copy_content(old, new, before.st_size)
-                after = source.stat(name)
-                if copied == after.st_size and _state(before) == _state(after):
-                    flush(new)
-                    self._unflushed_bytes = 0
-                    self.size_bytes += copied
-                    return
+            self.copy_content(old, new, info.st_size)
 
-                before = os.fstat(old)
-                self._count(-copied)
-                os.lseek(old, 0, os.SEEK_SET)
-                os.lseek(new, 0, os.SEEK_SET)
-                os.ftruncate(new, 0)
+    def enter(self, name: str) -> None:
+        self._made.append(self._made[-1].make(name, DIRECTORY_MODE))
 
-        problem = "it is being written to; end that session and import again"
-        raise SourceChanged(None, problem, os.path.join(source.path, name))
+    def leave(self) -> None:
+        with self._made.pop() as made:
+            made.flush()
 
-    def _copy_content(self, old: int, new: int, claimed_bytes: int) -> int:
-        """Copy to the end, or past the claimed size: it has changed then, or has no end."""
+    def pass_over(self, parent: Directory, entry: os.DirEntry[str]) -> None:
+        pass  # the survey counts it
+
+    def copy_content(self, old: int, new: int, claimed_bytes: int) -> None:
+        """Copy to the end, or past the claimed size, and bring it to the disk.
+
+        What has more than it claims has changed, or has no end.
+        """
         copied = 0
         copy_piece = _copy_piece
         while True:
@@ -186,17 +230,20 @@ class _Copier:
             if not size_bytes and copy_piece is not _read_and_write and not copied:
                 copy_piece = _read_and_write  # some file systems copy nothing in-kernel
                 continue
-            if not size_bytes:
-                return copied
-
             copied += size_bytes
+            self.copied_bytes += size_bytes
             self._count(size_bytes)
             self._unflushed_bytes += size_bytes
-            if copied >= claimed_bytes:  # whether it grew meanwhile is seen afterwards
-                return copied
+            if not size_bytes or copied >= claimed_bytes:
+                break
             if self._unflushed_bytes >= FLUSH_BYTES:
-                flush(new)
-                self._unflushed_bytes = 0
+                self._flush(new)
+        self._flush(new)
+        self.is_exact = self.is_exact and copied == claimed_bytes
+
+    def _flush(self, new: int) -> None:
+        flush(new)
+        self._unflushed_bytes = 0
 
 
 def _copy_piece(old: int, new: int) -> int:
@@ -213,30 +260,3 @@ def _read_and_write(old: int, new: int) -> int:
         rest = rest[os.write(new, rest) :]
 
     return len(data)
-
-
-def _state(info: os.stat_result) -> tuple[int, int, int, int]:
-    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
-
-
-def _is_there(source: Directory, uuid: str, left_out: list[str]) -> bool:
-    """Whether the transcript has a sidecar directory; a link in its place is left out."""
-    kind = source.kind(uuid)
-    if kind == stat.S_IFLNK:
-        left_out.append(os.path.join(source.path, uuid))
-
-    return kind == stat.S_IFDIR
-
-
-def _measure_tree(directory: Directory, left_out: list[str], depth: int) -> int:
-    size_bytes = 0
-    for entry in directory.names():
-        if entry.is_file(follow_symlinks=False):
-            size_bytes += entry.stat(follow_symlinks=False).st_size
-        elif entry.is_dir(follow_symlinks=False) and depth:
-            with directory.enter(entry.name) as child:
-                size_bytes += _measure_tree(child, left_out, depth - 1)
-        else:
-            left_out.append(os.path.join(directory.path, entry.name))
-
-    return size_bytes

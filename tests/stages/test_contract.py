@@ -116,8 +116,8 @@ class Bench:
                     "buckets": buckets,
                     "is_dry_run": True,
                     "count": lambda _: None,
-                    "workers": workers,
-                    "looking": workers,
+                    "copiers": workers,
+                    "readers": workers,
                 }
             else:
                 reading = open_for_reading(store.data_dir, workers)

@@ -10,8 +10,7 @@ from msgspec.structs import replace
 
 import stages.relocate
 from stages.floor.buckets import Buckets, slug_of
-from stages.floor.directories import Directory
-from stages.floor.workers import Stopped, Workers
+from stages.floor.workers import Workers
 from stages.messages import (
     Located,
     RelocatedProject,
@@ -19,8 +18,7 @@ from stages.messages import (
     TranscriptPlan,
     WrittenProject,
 )
-from stages.relocate.copying import copy_transcript, discard_leftovers, measure
-from tests.support import OTHER_UUID, UUID, never, run_stage, snapshot
+from tests.support import UUID, run_stage, snapshot
 
 FILE = f"{UUID}.jsonl"
 CONTENT = b'{"type": "user"}\n' * 1000
@@ -71,8 +69,8 @@ class Places:
                 buckets=Buckets(str(self.directory), workers.check),
                 is_dry_run=is_dry_run,
                 count=self.counted.append,
-                workers=workers,
-                looking=workers,
+                copiers=workers,
+                readers=workers,
             )
 
 
@@ -290,20 +288,6 @@ async def test_link_on_the_way_to_the_destination_is_not_followed(
     assert names(elsewhere) == []
 
 
-async def test_leftovers_of_a_killed_run_go_with_the_next(buckets: Places) -> None:
-    buckets.destination.mkdir()
-    part = buckets.destination / f".{UUID}.ao-import-part"
-    part.write_bytes(b"half")
-    (buckets.destination / f".{UUID}.ao-import-d" / "x").mkdir(parents=True)
-    foreign = buckets.destination / f".{OTHER_UUID}.ao-import-part"
-    foreign.write_bytes(b"another run's")
-
-    relocated = await buckets.relocate()
-
-    assert outcome(relocated) == ("relocated", len(CONTENT), [])
-    assert names(buckets.destination) == [foreign.name, FILE]
-
-
 async def test_dry_run_measures_and_copies_nothing(buckets: Places) -> None:
     (buckets.source / UUID).mkdir()
     (buckets.source / UUID / "a").write_bytes(b"abc")
@@ -314,99 +298,3 @@ async def test_dry_run_measures_and_copies_nothing(buckets: Places) -> None:
     assert outcome(relocated) == ("relocated", len(CONTENT) + 3, [])
     assert snapshot(buckets.directory) == before
     assert buckets.counted == []
-
-
-# --- Copying by itself. ---
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> tuple[Path, Path]:
-    for name in ("old", "new"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "old" / FILE).write_bytes(CONTENT)
-
-    return tmp_path / "old", tmp_path / "new"
-
-
-def copy(pair: tuple[Path, Path], check: Any = never) -> None:
-    with Directory.open(str(pair[0])) as old, Directory.open(str(pair[1])) as new:
-        copy_transcript(old, new, UUID, check=check, count=lambda _: None)
-
-
-@pytest.mark.parametrize("size", [0, 1, 256 * 1024, 256 * 1024 + 1])
-def test_copy_is_the_same_byte_for_byte(pair: tuple[Path, Path], size: int) -> None:
-    (pair[0] / FILE).write_bytes(os.urandom(size))
-
-    copy(pair)
-
-    assert (pair[1] / FILE).read_bytes() == (pair[0] / FILE).read_bytes()
-
-
-@pytest.mark.parametrize("stopped_at", [1, 2])  # in the sidecar, in the transcript
-def test_copy_that_is_stopped_leaves_nothing(
-    pair: tuple[Path, Path], stopped_at: int
-) -> None:
-    (pair[0] / UUID).mkdir()
-    (pair[0] / UUID / "a").write_bytes(b"x")
-    calls: list[int] = []
-
-    def check() -> None:
-        calls.append(1)
-        if len(calls) == stopped_at:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        copy(pair, check)
-
-    assert [
-        name for name in names(pair[1]) if UUID in name.split("/")[0] and "." in name
-    ] == []
-
-
-def test_source_that_goes_on_changing_is_not_copied(pair: tuple[Path, Path]) -> None:
-    def grow() -> None:
-        with open(pair[0] / FILE, "ab") as file:
-            file.write(b"x")
-
-    with pytest.raises(OSError, match="it is being written to"):
-        copy(pair, grow)
-
-    assert names(pair[1]) == []
-
-
-def test_source_that_changes_once_is_copied_as_it_is_then(
-    pair: tuple[Path, Path],
-) -> None:
-    calls: list[int] = []
-
-    def grow_once() -> None:
-        calls.append(1)
-        if len(calls) == 1:
-            (pair[0] / FILE).write_bytes(CONTENT + b"more")
-
-    copy(pair, grow_once)
-
-    assert (pair[1] / FILE).read_bytes() == CONTENT + b"more"
-
-
-def test_copy_never_takes_the_place_of_another(pair: tuple[Path, Path]) -> None:
-    (pair[1] / FILE).write_bytes(b"faster")
-
-    with pytest.raises(FileExistsError):
-        copy(pair)
-
-    assert names(pair[1]) == [FILE]
-    assert (pair[1] / FILE).read_bytes() == b"faster"
-
-
-def test_nested_sidecar_is_measured_as_it_is_copied(pair: tuple[Path, Path]) -> None:
-    (pair[0] / UUID / "a" / "b").mkdir(parents=True)
-    (pair[0] / UUID / "a" / "b" / "c").write_bytes(b"12345")
-
-    with Directory.open(str(pair[0])) as old, Directory.open(str(pair[1])) as new:
-        measured = measure(old, UUID)
-        copied = copy_transcript(old, new, UUID, check=never, count=lambda _: None)
-        discard_leftovers(new, UUID)
-
-    assert measured == copied
-    assert measured.size_bytes == len(CONTENT) + 5
