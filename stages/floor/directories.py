@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -171,8 +171,6 @@ class Directory:
     def publish_file(self, name: str, final: str) -> None:
         """Give a finished file its name, never in the place of another.
 
-        Where there are links it keeps the name that it had, too.
-
         :raises FileExistsError: something has that name.
         """
         if _CAN_LINK and (self._fd is None or _CAN_LINK_AT):
@@ -183,10 +181,15 @@ class Directory:
                     src_dir_fd=self._fd,
                     dst_dir_fd=self._fd,
                 )
-                return
             except OSError as error:
                 if error.errno not in _NO_LINKS:
                     raise
+            else:
+                # It is published. Not every system takes a name from an open file: its
+                # maker does that in the end.
+                with suppress(OSError):
+                    self.unlink(name)
+                return
         self.rename(name, final)
 
     def rename(self, name: str, final: str) -> None:

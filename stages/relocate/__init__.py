@@ -99,7 +99,7 @@ async def run(
                 if not isinstance(due, _Copy):
                     await give(_relocated(project, due))
                     continue
-                # Two sessions can name one transcript and one bucket: `a.b` and `a-b`
+                # Two sessions can name one transcript and one bucket: `a_b` and `a-b`
                 # have the same slug. The second then finds what the first has copied.
                 if due.place in under_way:
                     await asyncio.wait([under_way[due.place]])
