@@ -119,14 +119,50 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Whether everything has arrived."""
+    """Whether everything has arrived.
 
-    projects_checked: int = 0
-    projects_invalid: int = 0  # in the registry, and never imported
-    transcript_bytes: int = 0
+    Every project is in exactly one of the four classes, and so is every orchestrator
+    that an import would consider.
+    """
+
+    projects_checked: int = 0  # all but the invalid ones
+    projects_present: int = 0
+    projects_missing: int = 0
+    projects_conflicting: int = 0  # their path is another project's
+    projects_invalid: int = 0
+    orchestrators_present: int = 0
+    orchestrators_missing: int = 0
+    orchestrators_skipped: int = 0  # left out by the rules
+    orchestrators_absent: int = 0
+    transcript_bytes: int = 0  # compared
+    sessions_left: int = 0  # records that are no imported orchestrator's: they stay
     faults: tuple[Problem, ...] = ()
-    changed: tuple[Problem, ...] = ()
+    changed: tuple[
+        Problem, ...
+    ] = ()  # rows that are there and differ; ended ones first
+    not_there: tuple[
+        Problem, ...
+    ] = ()  # what an import could not bring, with the reason
+    worktrees: tuple[Problem, ...] = ()  # legacy ones that may hold uncommitted work
+    daemon: int | None = (
+        None  # the process id of a live daemon, which may write meanwhile
+    )
+    version: str = VERSION
+    root: str = ""
+    data_dir: str = ""
+    claude_dir: str = ""
+    started_at: datetime | None = None
     seconds: float = 0.0
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether something that should have come could not."""
+        return any(problem.severity == "failed" for problem in self.not_there)
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether all that the legacy store has is there."""
+        return not (self.faults or self.not_there or self.sessions_left)
 
 
 class Tally:
@@ -252,7 +288,7 @@ class VerificationTally:
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
-        self._checked = 0
+        self._checked = self._missing = 0
         self._bytes = 0
         self._faults: list[Note] = []
         self._changed: list[Note] = []
@@ -260,6 +296,7 @@ class VerificationTally:
     def add(self, checked: Checked) -> None:
         """Add one project."""
         self._checked += 1
+        self._missing += any(each.kind == "project-missing" for each in checked.faults)
         self._bytes += checked.transcript_bytes
         self._faults += checked.faults
         self._changed += checked.changed
@@ -268,6 +305,8 @@ class VerificationTally:
         """Return the result, in the order of the projects' ids."""
         return Verification(
             projects_checked=self._checked,
+            projects_present=self._checked - self._missing,
+            projects_missing=self._missing,
             projects_invalid=projects_invalid,
             transcript_bytes=self._bytes,
             faults=tuple(map(to_problem, _in_order(self._faults))),

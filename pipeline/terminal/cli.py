@@ -14,7 +14,13 @@ from pipeline.terminal.fleet_command import fleet_command
 from pipeline.terminal.import_command import import_command
 from pipeline.terminal.invocation import program, run
 from pipeline.terminal.options import CLAUDE_DIR, STORE
-from pipeline.terminal.report_commands import status_command, verify_command
+from pipeline.terminal.report_commands import (
+    explain_command,
+    list_command,
+    notes_command,
+    status_command,
+    verify_command,
+)
 from pipeline.terminal.statuses import (
     STATUS_FAILED,
     STATUS_INTERRUPTED,
@@ -63,6 +69,9 @@ def commands() -> None:
 commands.add_command(fleet_command)
 commands.add_command(import_command)
 commands.add_command(status_command)
+commands.add_command(list_command)
+commands.add_command(notes_command)
+commands.add_command(explain_command)
 commands.add_command(verify_command)
 
 
@@ -115,7 +124,7 @@ def demo_command() -> None:
       ao-import demo
     """
     from pipeline.terminal.demo import run_demo
-    from pipeline.terminal.progress_display import show
+    from pipeline.terminal.rendering import show
 
     show(run(run_demo(program())))
 

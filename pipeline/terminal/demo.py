@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from pipeline.importing import run_import_with
 from pipeline.options import ImportOptions, resolve
 from pipeline.progress import Meter
-from pipeline.terminal.summary import PROGRAM, format_report
+from pipeline.terminal.rendering import Line
+from pipeline.terminal.summary import PROGRAM, counted, summarize_report
 from stages.floor.buckets import slug_of
 from stages.floor.workers import Workers
 
@@ -62,7 +63,7 @@ status=working
 """
 
 
-async def run_demo(program: str = PROGRAM) -> str:
+async def run_demo(program: str = PROGRAM) -> list[Line]:
     """Write the store, import it, and return the summary and where to look.
 
     `program` is how the user calls us.
@@ -82,13 +83,15 @@ async def run_demo(program: str = PROGRAM) -> str:
         ["--from", str(root), "--data-dir", str(data_dir), "--claude-dir", str(buckets)]
     )
 
-    return (
-        f"{format_report(report, next_command=f'{program} verify {options}')}\n\n"
-        f"Legacy store:   {root}\n"
-        f"Database:       {data_dir / 'ao.db'}\n"
-        f"Transcripts:    {buckets}\n\n"
-        f"Delete after:   {directory}"
-    )
+    return [
+        *summarize_report(report, next_command=f"{program} verify {options}"),
+        Line(""),
+        counted("Legacy store:", str(root)),
+        counted("Database:", str(data_dir / "ao.db")),
+        counted("Transcripts:", str(buckets)),
+        Line(""),
+        counted("Delete after:", str(directory)),
+    ]
 
 
 def write_demo_store() -> Path:

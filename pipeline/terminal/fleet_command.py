@@ -146,7 +146,7 @@ def fleet_command(
     from pipeline.fleet.store import Order
     from pipeline.guest import as_guest
     from pipeline.terminal.fleet_summary import FleetTally, format_fleet
-    from pipeline.terminal.progress_display import show
+    from pipeline.terminal.rendering import show
 
     found = _find(homes)
     if reports_file is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from pipeline.fleet.store import Outcome, StoreResult
-from pipeline.terminal.progress_display import format_bytes
+from pipeline.terminal.rendering import Line, format_bytes
 from pipeline.terminal.statuses import (
     STATUS_FAILED,
     STATUS_INCOMPLETE,
@@ -86,21 +86,21 @@ def format_progress(tally: FleetTally, *, at_work: int) -> str:
     return ", ".join(parts)
 
 
-def format_fleet(tally: FleetTally, *, is_dry_run: bool) -> str:
+def format_fleet(tally: FleetTally, *, is_dry_run: bool) -> list[Line]:
     """Return one line for each store, by outcome, and how many there are of each."""
     titles = {**TITLES, **(PLANNED if is_dry_run else {})}
-    lines: list[str] = []
+    lines: list[Line] = []
     for outcome, title in titles.items():
         group = [result for result in tally.results if result.outcome == outcome]
         if group:
-            lines.append(f"{title}:")
+            lines.append(Line(f"{title}:", "title"))
             lines += map(_line, sorted(group, key=lambda result: result.home))
-            lines.append("")
+            lines.append(Line(""))
 
-    return "\n".join([*lines, *_totals(tally, titles)])
+    return [*lines, *_totals(tally, titles)]
 
 
-def _line(result: StoreResult) -> str:
+def _line(result: StoreResult) -> Line:
     parts = [result.error] if result.error else []
     if result.outcome in ("done", "incomplete"):
         parts.append(_contents(result))
@@ -110,7 +110,7 @@ def _line(result: StoreResult) -> str:
         parts.append(f"{result.attempts} attempts")
     text = f": {'; '.join(parts)}" if parts else ""
 
-    return f"  - {plain(result.home)}{text}"
+    return Line(f"  - {plain(result.home)}{text}", hang=4)
 
 
 def _contents(result: StoreResult) -> str:
@@ -126,7 +126,7 @@ def _contents(result: StoreResult) -> str:
     )
 
 
-def _totals(tally: FleetTally, titles: Mapping[Outcome, str]) -> list[str]:
+def _totals(tally: FleetTally, titles: Mapping[Outcome, str]) -> list[Line]:
     counts = [
         f"{count} {title.lower()}"
         for outcome, title in titles.items()
@@ -138,8 +138,11 @@ def _totals(tally: FleetTally, titles: Mapping[Outcome, str]) -> list[str]:
     size_bytes = sum(result.transcript_bytes for result in tally.results)
 
     return [
-        f"{'Stores:':<{LABEL_WIDTH}}{', '.join(counts) or 'none'}",
-        f"{'Projects:':<{LABEL_WIDTH}}{sum(each.projects for each in tally.results)}",
-        f"{'Transcripts:':<{LABEL_WIDTH}}{format_bytes(size_bytes)}",
-        f"{'Took:':<{LABEL_WIDTH}}{tally.seconds:.1f} s",
+        Line(f"{label:<{LABEL_WIDTH}}{text}", hang=LABEL_WIDTH)
+        for label, text in (
+            ("Stores:", ", ".join(counts) or "none"),
+            ("Projects:", str(sum(each.projects for each in tally.results))),
+            ("Transcripts:", format_bytes(size_bytes)),
+            ("Took:", f"{tally.seconds:.1f} s"),
+        )
     ]

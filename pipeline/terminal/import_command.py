@@ -182,19 +182,14 @@ def _show_report(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    from pipeline.terminal.progress_display import show
-    from pipeline.terminal.summary import format_failures, format_plan, format_report
+    from pipeline.terminal.rendering import show
+    from pipeline.terminal.summary import summarize_failures, summarize_report
 
     if as_json:
         print_json(report)
-    elif any(problem.kind == "nothing-to-import" for problem in report.problems):
-        for note in report.notes:
-            show(note)
     elif quiet:
-        if failures := format_failures(report.problems):
-            click.echo(failures, err=True)
+        if failures := summarize_failures(report.problems):
+            show(failures, is_error=True)
     else:
-        if report.dry_run:
-            show(f"{format_plan(report)}\n")
         next_command = command_line("import" if report.dry_run else "verify", options)
-        show(format_report(report, is_verbose=verbose, next_command=next_command))
+        show(summarize_report(report, is_verbose=verbose, next_command=next_command))

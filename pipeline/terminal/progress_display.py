@@ -1,4 +1,4 @@
-"""The terminal: live progress on stderr, and text fitted to the width of stdout.
+"""Live progress on stderr: bars on a terminal, lines elsewhere.
 
 Rich is loaded here alone, and only when something is really shown by it.
 """
@@ -9,15 +9,10 @@ __all__ = (
     "Board",
     "LiveDisplay",
     "PlainDisplay",
-    "fit",
-    "format_bytes",
     "open_progress",
-    "show",
 )
 
 import os
-import re
-import shutil
 import sys
 import threading
 import time
@@ -26,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
-import click
+from pipeline.terminal.rendering import format_bytes
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -48,12 +43,6 @@ _LABELS: dict[StageName, str] = {
     "relocate": "Transcripts",
     "compare": "Compared",
 }
-# Not compiled here: not every run shows something, and `re` keeps what it has compiled.
-# What stands before the text of a line: blanks, a dash, a label with blanks behind it.
-_HEAD = r"\s*(?:- )?(?:\S+(?: \S+)*\s{2,})?"
-_TITLE = r"\S.*:"
-_COMMAND = r" *\$ "
-_ALARM = r"(?:Could not be brought across|Missing or different):"
 
 
 @contextmanager
@@ -83,43 +72,6 @@ def open_progress(
         yield display
     finally:
         display.close()
-
-
-def show(text: str) -> None:
-    """Write a text to stdout: as it is, or on a terminal fitted and with colours."""
-    if sys.stdout is not None and sys.stdout.isatty():
-        columns = shutil.get_terminal_size().columns
-        has_colours = not os.environ.get("NO_COLOR") and not _is_dumb()
-        text = fit(text, columns, has_colours=has_colours)
-    click.echo(text)
-
-
-def fit(text: str, columns: int, *, has_colours: bool = False) -> str:
-    """Return the lines wrapped between words; what goes on hangs below its own text.
-
-    What people copy stays whole: a command, and a word that is wider than the line.
-    """
-    lines: list[str] = []
-    for line in text.split("\n"):
-        pieces = _wrap(line, columns)
-        if has_colours and re.fullmatch(_ALARM, line):
-            pieces = [click.style(piece, fg="red", bold=True) for piece in pieces]
-        elif has_colours and re.fullmatch(_TITLE, line):
-            pieces = [click.style(piece, bold=True) for piece in pieces]
-        lines += pieces
-
-    return "\n".join(lines)
-
-
-def format_bytes(size_bytes: int) -> str:
-    """Return a size as people read it, in units of 1,024."""
-    size = float(size_bytes)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-
-    return f"{size:.1f} TiB"
 
 
 class Board:
@@ -297,29 +249,6 @@ def _open_live(stream: TextIO) -> Live:
     live.start()
 
     return live
-
-
-def _wrap(line: str, columns: int) -> list[str]:
-    from rich.cells import cell_len
-
-    if cell_len(line) <= columns or re.match(_COMMAND, line):
-        return [line]
-
-    found = re.match(_HEAD, line)
-    head = found[0] if found else ""
-    hanging = cell_len(head)
-    if hanging > columns // 2:
-        hanging = len(line) - len(line.lstrip()) + 2
-    lines, current = [], head
-    for word in line[len(head) :].split(" "):
-        is_begun = bool(current.strip()) and current != head
-        if is_begun and cell_len(current) + 1 + cell_len(word) > columns:
-            lines.append(current)
-            current = " " * hanging + word
-        else:
-            current += f" {word}" if is_begun else word
-
-    return [*lines, current]
 
 
 def _is_dumb() -> bool:

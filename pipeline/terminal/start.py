@@ -54,9 +54,10 @@ def offer_import(options: ImportOptions) -> None:
     try:
         report, problem = _offer(options)
         if report is not None:
-            from pipeline.terminal.summary import format_report
+            from pipeline.terminal.rendering import render
+            from pipeline.terminal.summary import summarize_report
 
-            _say(format_report(report))
+            _say(render(summarize_report(report)))
     except KeyboardInterrupt:
         problem = INTERRUPTED
     except Exception as error:  # the outer edge: the application starts all the same

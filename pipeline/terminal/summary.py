@@ -1,181 +1,87 @@
-"""What people read at the end: counts, what failed, what was left out, what comes next."""
+"""What people read when an import ends: counts, what failed, what stays, what comes next."""
 
 from __future__ import annotations
 
 __all__ = (
+    "FAILED_TITLE",
+    "LABEL_WIDTH",
     "PROGRAM",
-    "format_failures",
-    "format_faults",
-    "format_plan",
-    "format_probe",
-    "format_report",
-    "format_verification",
+    "SCREEN_LINES",
+    "by_severity",
+    "command_lines",
+    "counted",
+    "fitted",
+    "summarize_failures",
+    "summarize_report",
+    "workers_and_ended",
 )
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from pipeline.probing import Probe
-from pipeline.report import Problem, ProjectResult, Report, Verification
-from pipeline.terminal.progress_display import format_bytes
-from stages.floor.text import plain
-from stages.notes import KINDS
+from pipeline.report import Problem, ProjectResult, Report
+from pipeline.terminal.grouping import (
+    DETAILS,
+    Detail,
+    group_lines,
+    many,
+    short_lines,
+    shorten,
+)
+from pipeline.terminal.rendering import Line, format_bytes
 
 PROGRAM = "ao-import"
 FAILED_TITLE = "Could not be brought across:"
-FAULTS_TITLE = "Missing or different:"
-PROJECTS_NAMED = 3
-NOTES_PER_KIND = 5
 LABEL_WIDTH = 16
-ID_WIDTH = 32
+SCREEN_LINES = 50  # a summary has no more than this, as long as its entries allow that
+PROJECTS_NAMED = 5
 
 
-def format_report(
+def summarize_report(
     report: Report,
     *,
     is_verbose: bool = False,
     next_command: str = f"{PROGRAM} verify",
-) -> str:
-    """Return the summary of an import or a dry run.
+) -> list[Line]:
+    """Return the summary of an import; of a dry run, its plan first.
 
     `next_command` is what to run next: a verification, after a dry run the import.
     """
-    lines = _counts(report)
-    if is_verbose:
-        lines.append(
-            f"{'Read:':<{LABEL_WIDTH}}{_many(report.sessions_read, 'session record')} and "
-            f"{_many(report.files_skipped, 'other file')} in {report.seconds:.1f} s"
-        )
-    failed, lossy = _by_severity(report.problems)
-    lines += _section(FAILED_TITLE, failed, is_verbose=True)
-    lines += _section("Notes:", lossy, is_verbose=is_verbose)
+    if any(problem.kind == "nothing-to-import" for problem in report.problems):
+        return [Line(note) for note in report.notes]
 
-    return "\n".join([*lines, *_next_step(report, next_command)])
-
-
-def format_failures(problems: Sequence[Problem]) -> str:
-    """Return what an import could not bring across, or an empty text."""
-    failed, _ = _by_severity(problems)
-
-    return "\n".join(_section(FAILED_TITLE, failed, is_verbose=True)[1:])
-
-
-def format_faults(faults: Sequence[Problem]) -> str:
-    """Return what a verification found missing or different, or an empty text."""
-    return "\n".join(_section(FAULTS_TITLE, faults, is_verbose=True)[1:])
-
-
-def format_plan(report: Report) -> str:
-    """Return what a dry run found for each project, and the room that it needs."""
-    from rich.cells import cell_len
-
-    items = report.projects
-    names = [plain(item.id) for item in items]
-    width = min(max(map(cell_len, names), default=0), ID_WIDTH)
-    lines = ["Dry run: nothing was written. An import would do this:", ""]
-    lines += [
-        f"  {name}{' ' * (width - cell_len(name))}  {_plan_of(item)}"
-        for name, item in zip(names, items, strict=True)
-    ]
-    if report.free_bytes is not None:
-        verdict = "" if report.has_room else ": TOO LITTLE SPACE"
-        lines += [
-            "",
-            f"{'Space:':<{LABEL_WIDTH}}{format_bytes(report.transcript_bytes)} needed for "
-            f"transcripts, {format_bytes(report.free_bytes)} free there{verdict}",
+    def summary(detail: Detail) -> list[Line]:
+        failed, lossy = by_severity(report.problems)
+        return [
+            *_counts(report, is_verbose=is_verbose),
+            *_section(Line(FAILED_TITLE, "alarm"), failed, detail),
+            *_section(Line("Notes:", "title"), lossy, detail),
+            *_next_step(report, next_command),
         ]
 
-    return "\n".join(lines)
+    lines = summary("all") if is_verbose else fitted(summary)
+    return [*_plan(report), Line(""), *lines] if report.dry_run else lines
 
 
-def format_probe(found: Probe, *, next_command: str) -> str:
-    """Return what there is to import."""
-    lines = [
-        f"{'Legacy store:':<{LABEL_WIDTH}}{plain(found.root)}",
-        f"{'Projects:':<{LABEL_WIDTH}}{found.projects}, of them {found.imported} imported "
-        f"and {found.pending} pending",
-        f"{'Daemon:':<{LABEL_WIDTH}}"
-        + (f"running (pid {found.daemon})" if found.daemon else "not running"),
-    ]
-    if found.error:
-        lines.append(f"{'Error:':<{LABEL_WIDTH}}{found.error}")
-    elif found.pending and found.daemon:
-        lines += _command("Stop the daemon, then look at the plan:", next_command)
-    elif found.pending:
-        lines += _command("Look at the plan:", next_command)
+def summarize_failures(problems: Sequence[Problem]) -> list[Line]:
+    """Return what could not be brought across, a line for each kind; or nothing."""
+    failed, _ = by_severity(problems)
+    lines = short_lines(failed)
 
-    return "\n".join(lines)
+    return [Line(FAILED_TITLE, "alarm"), *lines] if lines else []
 
 
-def format_verification(
-    result: Verification,
-    *,
-    is_verbose: bool = False,
-    next_command: str = f"{PROGRAM} import",
-) -> str:
-    """Return what is missing, what is different, and what has changed since."""
-    missing = sum(fault.kind.endswith("-missing") for fault in result.faults)
-    lines = [
-        f"{'Checked:':<{LABEL_WIDTH}}{_many(result.projects_checked, 'project')}, "
-        f"{format_bytes(result.transcript_bytes)} of transcripts"
-        + _invalid_aside(result.projects_invalid),
-        f"{'Missing:':<{LABEL_WIDTH}}{missing}",
-        f"{'Different:':<{LABEL_WIDTH}}{len(result.faults) - missing}",
-        f"{'Changed since:':<{LABEL_WIDTH}}{len(result.changed)}",
-    ]
-    if is_verbose:
-        lines.append(f"{'Took:':<{LABEL_WIDTH}}{result.seconds:.1f} s")
-    lines += _section(FAULTS_TITLE, result.faults, is_verbose=True)
-    lines += _section(
-        "Changed since the import, which is no fault:",
-        result.changed,
-        is_verbose=is_verbose,
-    )
-    if missing:
-        lines += _command("Bring in what is missing:", next_command)
-    elif result.projects_checked and not result.faults:
-        lines += ["", "Everything has arrived."]
-    elif not result.faults:
-        lines += ["", "There was nothing to check."]
+def fitted(lines: Callable[[Detail], list[Line]]) -> list[Line]:
+    """Return lines with as many examples as one screen has room for."""
+    for detail in DETAILS:
+        fitting = lines(detail)
+        if len(fitting) <= SCREEN_LINES:
+            break
 
-    return "\n".join(lines)
+    return fitting
 
 
-def _invalid_aside(count: int) -> str:
-    """Return what a verification cannot vouch for: it plans no invalid entry."""
-    return f"; not {_many(count, 'invalid project')}" if count else ""
-
-
-def _counts(report: Report) -> list[str]:
-    present = report.projects_skipped - report.projects_conflicting
-    projects = f"{report.projects_imported} imported, {present} already present"
-    for count, word in (
-        (report.projects_conflicting, "conflicting"),
-        (report.projects_invalid, "invalid"),
-    ):
-        projects += f", {count} {word}" if count else ""
-    orchestrators = f"{report.orchestrators_imported} imported"
-    if report.orchestrators_present:
-        orchestrators += f", {report.orchestrators_present} already present"
-    left_out = report.orchestrators_skipped - report.orchestrators_present
-    orchestrators += f", {left_out} skipped, {report.orchestrators_absent} absent"
-    transcripts = f"{report.transcripts_relocated} relocated"
-    for count, word in (
-        (report.transcripts_present, "already present"),
-        (report.transcripts_missing, "missing"),
-        (report.transcripts_failed, "failed"),
-    ):
-        transcripts += f", {count} {word}" if count else ""
-    if report.transcript_bytes:
-        transcripts += f" ({format_bytes(report.transcript_bytes)})"
-
-    return [
-        f"{'Projects:':<{LABEL_WIDTH}}{projects}",
-        f"{'Orchestrators:':<{LABEL_WIDTH}}{orchestrators}",
-        f"{'Transcripts:':<{LABEL_WIDTH}}{transcripts}",
-    ]
-
-
-def _by_severity(problems: Iterable[Problem]) -> tuple[list[Problem], list[Problem]]:
+def by_severity(problems: Iterable[Problem]) -> tuple[list[Problem], list[Problem]]:
+    """Return the failed ones, and the others."""
     failed: list[Problem] = []
     lossy: list[Problem] = []
     for problem in problems:
@@ -184,102 +90,198 @@ def _by_severity(problems: Iterable[Problem]) -> tuple[list[Problem], list[Probl
     return failed, lossy
 
 
-def _section(title: str, problems: Sequence[Problem], *, is_verbose: bool) -> list[str]:
-    """Return a line for each note; unless verbose, those that are alike are one."""
-    if not problems:
-        return []
-
-    kinds: dict[str, dict[object, list[Problem]]] = {}
-    for index, problem in enumerate(problems):
-        key: object = (problem.text, problem.severity == "failed" and problem.source)
-        if problem.project is None or (is_verbose and problem.severity == "lossy"):
-            key = index
-        kinds.setdefault(problem.kind, {}).setdefault(key, []).append(problem)
-
-    lines = []
-    for kind, groups in kinds.items():
-        most = len(groups) if is_verbose else NOTES_PER_KIND
-        for group in list(groups.values())[:most]:
-            lines += _item(group)
-        if len(groups) > most:
-            more = _many(len(groups) - most, "more note")
-            lines.append(f"  - and {more} of the kind {kind} (-v shows all)")
-
-    return ["", title, *lines]
+def counted(label: str, text: str) -> Line:
+    """Return a line of counts, its text aligned with that of the others."""
+    return Line(f"{label:<{LABEL_WIDTH}}{text}", hang=LABEL_WIDTH)
 
 
-def _item(group: Sequence[Problem]) -> list[str]:
-    first = group[0]
-    lines = [f"  - {_whose(group)}{first.text}"]
-    if first.severity == "failed":
-        if first.source is not None and plain(first.source) not in first.text:
-            lines.append(f"    Source: {plain(first.source)}")
-        if to_do := KINDS[first.kind].to_do:
-            lines.append(f"    To do:  {to_do}")
+def command_lines(title: str, command: str) -> list[Line]:
+    """Return a command to run next, and what for."""
+    return [Line(""), Line(title, "title"), Line(f"  $ {command}", "command")]
+
+
+def _counts(report: Report, *, is_verbose: bool) -> list[Line]:
+    present = report.projects_skipped - report.projects_conflicting
+    left_out = report.orchestrators_skipped - report.orchestrators_present
+    projects = [
+        f"{report.projects_imported} imported",
+        f"{present} already present",
+        *_if_any(
+            (report.projects_conflicting, "conflicting"),
+            (report.projects_invalid, "invalid"),
+        ),
+    ]
+    orchestrators = [
+        f"{report.orchestrators_imported} imported",
+        *_if_any((report.orchestrators_present, "already present")),
+        f"{left_out} skipped",
+        f"{report.orchestrators_absent} absent",
+    ]
+    transcripts = [
+        f"{report.transcripts_relocated} relocated",
+        *_if_any(
+            (report.transcripts_present, "already present"),
+            (report.transcripts_missing, "missing"),
+            (report.transcripts_failed, "failed"),
+        ),
+    ]
+    size = report.transcript_bytes
+    lines = [
+        counted("Projects:", ", ".join(projects)),
+        counted("Orchestrators:", ", ".join(orchestrators)),
+        counted(
+            "Transcripts:",
+            ", ".join(transcripts) + (f" ({format_bytes(size)})" if size else ""),
+        ),
+    ]
+    if report.sessions_left:
+        label = "Will stay behind: " if report.dry_run else "Stay behind:"
+        lines.append(counted(label, workers_and_ended(report.sessions_left)))
+    if is_verbose:
+        records = many(report.sessions_read, "session record")
+        files = many(report.files_skipped, "other file")
+        lines.append(
+            counted("Read:", f"{records} and {files} in {report.seconds:.1f} s")
+        )
 
     return lines
 
 
-def _whose(group: Sequence[Problem]) -> str:
-    names = [plain(problem.project) for problem in group if problem.project is not None]
-    if not names:
-        return ""
-    if len(names) == 1:
-        return f"{names[0]}: "
+def workers_and_ended(count: int) -> str:
+    """Return how many records are no imported orchestrator's, in words."""
+    if count == 1:
+        return "1 worker or ended session"
 
-    first = ", ".join(names[:PROJECTS_NAMED])
-    more = len(names) - PROJECTS_NAMED
-    return f"{len(names)} projects ({first}{f' and {more} more' if more > 0 else ''}): "
+    return f"{count:,} workers and ended sessions"
 
 
-def _next_step(report: Report, next_command: str) -> list[str]:
+def _if_any(*counts: tuple[int, str]) -> list[str]:
+    return [f"{count} {word}" for count, word in counts if count]
+
+
+def _section(title: Line, problems: Sequence[Problem], detail: Detail) -> list[Line]:
+    lines = group_lines(problems, detail)
+
+    return [Line(""), title, *lines] if lines else []
+
+
+def _next_step(report: Report, next_command: str) -> list[Line]:
     is_something = bool(
         report.projects_imported
         or report.orchestrators_imported
         or report.transcripts_relocated
     )
+    if report.interrupted or report.error is not None:
+        pending = sum(each.project == "pending" for each in report.projects)
+        verb = "was" if pending == 1 else "were"
+        left = f"{many(pending, 'project')} {verb} not reached. " if pending else ""
+        return [Line(""), Line(f"It ended early: {left}Importing again continues.")]
     if report.dry_run and is_something:
-        return _command("Carry this out:", next_command)
+        return command_lines("Carry this out:", next_command)
+
+    lines = []
     if report.has_failures:
-        return [
-            "",
-            "All else is there. Importing again is safe and brings in the rest.",
-        ]
-    if is_something:
-        return _command("Check that all is there:", next_command)
-    if report.projects_skipped:
-        return ["", "Nothing is left to import."]
+        text = "All else is there. Importing again is safe and brings in the rest."
+        lines += [Line(""), Line(text), _keep_the_store()]
+    elif is_something:
+        title = "Check that all is there, and whether the old store can be deleted:"
+        lines += command_lines(title, next_command)
+    elif report.projects_skipped:
+        lines += [Line(""), Line("Nothing is left to import.")]
 
-    return []
-
-
-def _command(title: str, command: str) -> list[str]:
-    return ["", title, f"  $ {command}"]
+    return lines
 
 
-def _plan_of(item: ProjectResult) -> str:
+def _keep_the_store() -> Line:
+    return Line("Keep the old store: what could not be brought across is only there.")
+
+
+def _plan(report: Report) -> list[Line]:
+    """Return what a dry run found for each project: what needs a look comes first."""
+    failed = {
+        problem.project for problem in report.problems if problem.severity == "failed"
+    }
+    exceptions = sorted(
+        filter(_is_exception, report.projects),
+        key=lambda item: (item.id not in failed, item.id),
+    )
+    ordinary = [item for item in report.projects if not _is_exception(item)]
+    coming = [item for item in ordinary if not _is_there(item)]
+    present = [item for item in ordinary if _is_there(item)]
+    lines = [Line("Dry run: nothing was written. An import would do this:", "title")]
+    if exceptions:
+        lines += [Line(""), Line("Not, or not whole:", "alarm")]
+        lines += _table([(item.id, _exception_of(item)) for item in exceptions])
+    if coming:
+        lines += [Line(""), Line(f"Whole, {many(len(coming), 'project')}:", "title")]
+        lines += _table([(item.id, _parts_of(item)) for item in coming])
+    if present:
+        named = ", ".join(shorten(item.id) for item in present[:PROJECTS_NAMED])
+        more = len(present) - PROJECTS_NAMED
+        rest = f" and {more:,} more" if more > 0 else ""
+        text = f"There already, {many(len(present), 'project')}: {named}{rest}"
+        lines += [Line(""), Line(text)]
+    if report.free_bytes is not None:
+        verdict = "" if report.has_room else ": TOO LITTLE SPACE"
+        text = (
+            f"{format_bytes(report.transcript_bytes)} needed for transcripts, "
+            f"{format_bytes(report.free_bytes)} free there{verdict}"
+        )
+        lines += [Line(""), counted("Space:", text)]
+
+    return lines
+
+
+def _is_exception(item: ProjectResult) -> bool:
+    return bool(
+        item.why
+        or item.project in ("conflicting", "invalid")
+        or item.orchestrator == "skipped"
+        or item.transcript in ("missing", "failed")
+    )
+
+
+def _is_there(item: ProjectResult) -> bool:
+    return (
+        item.project == "present"
+        and item.orchestrator in ("present", "absent")
+        and item.transcript in ("present", None)
+    )
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> list[Line]:
+    from rich.cells import cell_len
+
+    names = [shorten(project_id) for project_id, _ in rows]
+    width = max(map(cell_len, names), default=0)
+
+    return [
+        Line(f"  {name}{' ' * (width - cell_len(name))}  {text}", hang=width + 4)
+        for name, (_, text) in zip(names, rows, strict=True)
+    ]
+
+
+def _exception_of(item: ProjectResult) -> str:
     why = "; ".join(item.why)
     if item.project in ("conflicting", "invalid"):
-        return f"leave out: {why.removeprefix('not imported: ')}"
+        return f"left out: {why.removeprefix('not imported: ')}"
 
-    orchestrator = {"imported": "import", "absent": "none"}.get(
-        item.orchestrator, "leave out" if why else "there already"
-    )
-    parts = [
-        "import" if item.project == "imported" else "there already",
-        f"orchestrator: {orchestrator}",
-    ]
-    if item.transcript is not None:
-        transcript = {
-            "relocated": f"copy {format_bytes(item.transcript_bytes)}",
-            "present": "there already",
-            "missing": "not found",
-            "failed": "cannot be copied",
-        }[item.transcript]
-        parts.append(f"transcript: {transcript}")
-
-    return "; ".join(parts) + (f" ({why})" if why else "")
+    return f"{_parts_of(item)}{f'; {why}' if why else ''}"
 
 
-def _many(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+def _parts_of(item: ProjectResult) -> str:
+    """Return what comes of a project, in few words."""
+    parts = ["project" if item.project == "imported" else "project there already"]
+    orchestrator = {
+        "imported": "orchestrator",
+        "present": "orchestrator there already",
+        "skipped": "no orchestrator",
+    }.get(item.orchestrator)
+    transcript = {
+        "relocated": f"transcript ({format_bytes(item.transcript_bytes)})",
+        "present": "transcript there already",
+        "missing": "no transcript",
+        "failed": "NO TRANSCRIPT",
+    }.get(item.transcript or "")
+
+    return ", ".join([*parts, *filter(None, (orchestrator, transcript))])

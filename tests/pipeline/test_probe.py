@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.probing import Probe, probe_with
+from pipeline.probing import Probe, ProjectState, State, probe_with
 from tests.pipeline.command import TIMEOUT_SECONDS, ao_import, environment
 from tests.support import Store, snapshot
 
@@ -62,6 +62,14 @@ def daemon(store: Store) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
+def states(app: State, web: State) -> tuple[ProjectState, ...]:
+    return (
+        ProjectState(id="app", state=app),
+        ProjectState(id="bad", state="invalid"),
+        ProjectState(id="web", state=web),
+    )
+
+
 def found(store: Store, **changes: object) -> Probe:
     """What a probe of this store finds while nothing is imported, but for changes."""
     before = Probe(
@@ -70,8 +78,11 @@ def found(store: Store, **changes: object) -> Probe:
         projects=3,
         imported=0,
         pending=2,
+        left_out=1,
+        database=str(store.database),
         daemon=None,
         error=None,
+        states=states("pending", "pending"),
     )
     return msgspec.structs.replace(before, **changes)
 
@@ -80,11 +91,19 @@ async def test_the_store_before_and_after_an_import(store: Store) -> None:
     assert await probe_with(store.settings()) == found(store)
     await store.run_import(projects=("app",))
     assert await probe_with(store.settings()) == found(
-        store, imported=1, pending=1, is_populated=True
+        store,
+        imported=1,
+        pending=1,
+        states=states("imported", "pending"),
+        is_populated=True,
     )
     await store.run_import()
     assert await probe_with(store.settings()) == found(
-        store, imported=2, pending=0, is_populated=True
+        store,
+        imported=2,
+        pending=0,
+        states=states("imported", "imported"),
+        is_populated=True,
     )
 
 
@@ -103,7 +122,9 @@ async def test_a_home_without_a_store_has_nothing_to_import(tmp_path: Path) -> N
     store = Store(tmp_path / "home")
     store.root.rmdir()
 
-    nothing = found(store, available=False, projects=0, pending=0)
+    nothing = found(
+        store, available=False, projects=0, pending=0, left_out=0, states=()
+    )
     assert await probe_with(store.settings()) == nothing
     assert list(store.home.iterdir()) == []
 
@@ -112,7 +133,12 @@ async def test_a_live_daemon_is_named_and_not_disturbed(
     store: Store, daemon: sqlite3.Connection
 ) -> None:
     assert await probe_with(store.settings()) == found(
-        store, imported=1, pending=1, daemon=os.getpid(), is_populated=True
+        store,
+        imported=1,
+        pending=1,
+        daemon=os.getpid(),
+        states=states("imported", "pending"),
+        is_populated=True,
     )
 
     daemon.execute("COMMIT")
@@ -147,6 +173,52 @@ async def test_what_else_is_broken_says_why_and_the_store_still_counts(
     assert broken.error.startswith(str(place))
 
 
+async def test_a_project_whose_path_is_anothers_is_left_out(store: Store) -> None:
+    """By a row of the database through a link, or by another entry (rule P5)."""
+    real = store.home / "real"
+    real.mkdir()
+    (store.home / "link").symlink_to(real)
+    store.configure(
+        {
+            "linked": {"path": str(store.home / "link")},
+            "one": {"path": "/repos/one"},
+            "other": {"path": "/repos/./one"},
+        }
+    )
+    store.configure({"made": {"path": str(real)}})
+    await store.run_import()
+    store.configure(
+        {
+            "linked": {"path": str(store.home / "link")},
+            "one": {"path": "/repos/one"},
+            "other": {"path": "/repos/./one"},
+        }
+    )
+
+    probed = await probe_with(store.settings())
+
+    assert [(each.id, each.state) for each in probed.states] == [
+        ("linked", "conflicting"),
+        ("one", "pending"),
+        ("other", "conflicting"),
+    ]
+    assert (probed.imported, probed.pending, probed.left_out) == (0, 1, 2)
+
+
+async def test_what_a_newer_daemon_makes_itself_populates_nothing(
+    store: Store,
+) -> None:
+    await store.run_import(projects=("app",))
+    connection = sqlite3.connect(store.database)
+    # Newer schemas allow the kind; that of version 10 has to be told to.
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    connection.execute("UPDATE projects SET kind = 'scratch'")
+    connection.commit()
+    connection.close()
+
+    assert not (await probe_with(store.settings())).is_populated
+
+
 async def test_archived_projects_populate_nothing(store: Store) -> None:
     await store.run_import()
     connection = sqlite3.connect(store.database)
@@ -154,7 +226,9 @@ async def test_archived_projects_populate_nothing(store: Store) -> None:
     connection.commit()
     connection.close()
 
-    assert await probe_with(store.settings()) == found(store, imported=2, pending=0)
+    assert await probe_with(store.settings()) == found(
+        store, imported=2, pending=0, states=states("imported", "imported")
+    )
 
 
 def test_no_session_is_read_and_no_directory_of_sessions_listed(store: Store) -> None:
@@ -196,6 +270,8 @@ def test_status_shows_what_a_probe_finds(store: Store) -> None:
         "projects": 3,
         "imported": 0,
         "pending": 2,
+        "leftOut": 1,
+        "database": str(store.database),
         "daemon": None,
         "error": None,
     }

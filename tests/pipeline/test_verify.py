@@ -55,12 +55,14 @@ def test_a_whole_import_has_arrived(store: Store) -> None:
 
     assert ao_import(store.home, "verify") == (
         0,
-        "Checked:        2 projects, 4.0 KiB of transcripts\n"
+        "Checked:        2 projects (2 there), 4.0 KiB of transcripts\n"
         "Missing:        0\n"
         "Different:      0\n"
         "Changed since:  0\n"
+        "Not there:      0\n"
         "\n"
-        "Everything has arrived.\n",
+        "Everything has arrived.\n"
+        "The old store is no longer needed, but for what never comes across.\n",
         "",
     )
     assert snapshot(store.home) == before
@@ -76,16 +78,18 @@ def test_what_the_application_changed_is_no_fault(store: Store) -> None:
 
     assert (status, stderr) == (0, "")
     assert stdout == (
-        "Checked:        2 projects, 4.0 KiB of transcripts\n"
+        "Checked:        2 projects (2 there), 4.0 KiB of transcripts\n"
         "Missing:        0\n"
         "Different:      0\n"
         "Changed since:  2\n"
+        "Not there:      0\n"
         "\n"
         "Changed since the import, which is no fault:\n"
-        "  - app: its session's row has changed since: branch, prompt\n"
-        "  - web: its project's row has changed since: display_name\n"
+        "  - app: its session's row has changed since: branch, prompt [session-changed]\n"
+        "  - web: its project's row has changed since: display_name [project-changed]\n"
         "\n"
         "Everything has arrived.\n"
+        "The old store is no longer needed, but for what never comes across.\n"
     )
 
 
@@ -114,12 +118,14 @@ def test_what_is_missing_comes_with_the_next_import(store: Store) -> None:
     status, stdout, _ = ao_import(store.home, "verify")
     assert status == 1
     assert stdout.endswith(
-        f"  - app: the transcript {quote(str(transcript(store)))} is missing\n"
+        f"  - app: the transcript {quote(str(transcript(store)))} is missing "
+        "[copy-missing]\n"
         f"    Source: {store.bucket(store.worktree())}\n"
-        "    To do:  import again\n"
+        "    To do: import again\n"
         "\n"
         "Bring in what is missing:\n"
         "  $ python -m pipeline import\n"
+        "Keep the old store until this command finds no fault.\n"
     )
 
     assert ao_import(store.home, "import").status == 0
@@ -139,9 +145,8 @@ def test_a_damaged_transcript_is_different(store: Store, damage: str) -> None:
     assert (status, stdout) == (1, "")
     assert stderr == (
         "Missing or different:\n"
-        f"  - app: does not begin with what its source holds: {quote(str(file))}\n"
-        f"    Source: {store.bucket(store.worktree())}\n"
-        "    To do:  an import replaces nothing: move the copy away and import again\n"
+        f"  - app: does not begin with what its source holds: {quote(str(file))} "
+        "[transcript-differs]\n"
     )
 
 
@@ -159,5 +164,7 @@ def test_progress_in_a_pipe_is_lines_on_stderr(store: Store) -> None:
     )
 
     assert status == 0
-    assert stdout.startswith("Checked:        1 project, 2.0 KiB of transcripts\n")
+    assert stdout.startswith(
+        "Checked:        1 project (1 there), 2.0 KiB of transcripts\n"
+    )
     assert stderr == "sessions read 1/1, compared 1/1, 2.0 KiB\n"

@@ -78,9 +78,10 @@ Orchestrators:  1 imported, 0 skipped, 0 absent
 Transcripts:    1 relocated (2.0 KiB)
 
 Notes:
-  - app: agentConfig permission "suggest" mapped lossily to "default"
+  - app: agentConfig permission "suggest" mapped lossily to "default" [permissions]
+    To do: choose another in the new application
 
-Check that all is there:
+Check that all is there, and whether the old store can be deleted:
   $ python -m pipeline verify
 """
 
@@ -108,7 +109,8 @@ def test_a_dry_run_is_a_plan_and_writes_nothing(store: Store) -> None:
     assert re.sub(r"[\d.]+ \w+ free", "1.0 TiB free", stdout) == (
         "Dry run: nothing was written. An import would do this:\n"
         "\n"
-        "  app  import; orchestrator: import; transcript: copy 2.0 KiB\n"
+        "Whole, 1 project:\n"
+        "  app  project, orchestrator, transcript (2.0 KiB)\n"
         "\n"
         "Space:          2.0 KiB needed for transcripts, 1.0 TiB free there\n"
         "\n"
@@ -175,12 +177,8 @@ def test_a_run_that_lacks_something_ends_with_three_and_a_report(
         partial.home, "import", "--report", str(file), *extra
     )
     report = json.loads(file.read_bytes())
-    failure = (
-        "Could not be brought across:\n"
-        "  - bad: not imported: its entry has no path\n"
-        f"    Source: {partial.config}\n"
-        "    To do:  correct the entry in the configuration and import again\n"
-    )
+    title = "Could not be brought across:\n"
+    failure = "  - bad: not imported: its entry has no path [invalid-project]\n"
 
     assert status == 3
     assert report.keys() >= CONTRACT_KEYS
@@ -196,15 +194,18 @@ def test_a_run_that_lacks_something_ends_with_three_and_a_report(
     if extra == ("--json",):
         assert (json.loads(stdout), stderr) == (report, "")
     elif extra == ("-q",):
-        assert (stdout, stderr) == ("", failure)
+        assert (stdout, stderr) == ("", title + failure)
     else:
         assert stderr == ""
         assert stdout == (
             "Projects:       1 imported, 0 already present, 1 invalid\n"
             "Orchestrators:  1 imported, 0 skipped, 0 absent\n"
             "Transcripts:    1 relocated (2.0 KiB)\n"
-            f"\n{failure}\n"
+            f"\n{title}{failure}"
+            f"    Source: {partial.config}\n"
+            "    To do: correct the entry in the configuration and import again\n\n"
             "All else is there. Importing again is safe and brings in the rest.\n"
+            "Keep the old store: what could not be brought across is only there.\n"
         )
     assert not list(partial.home.glob("*.part"))
 
@@ -274,9 +275,9 @@ def test_a_live_daemon_is_named_and_nothing_is_done(store: Store) -> None:
             id="command",
         ),
         pytest.param(
-            ["nonsense"],
+            ["xyzzy"],
             "COMMAND [ARGS]...",
-            "No such command 'nonsense'.",
+            "No such command 'xyzzy'.",
             id="command-like-none",
         ),
         pytest.param(
@@ -447,7 +448,9 @@ def test_a_narrow_terminal_gets_hanging_lines_and_colours(store: Store) -> None:
     assert status == 0
     assert "\x1b[1mNotes:\x1b[0m\n" in shown
     assert shown.partition("Notes:\x1b[0m\n")[2].partition("\n\n")[0] == (
-        '  - app: agentConfig permission\n    "suggest" mapped lossily to\n    "default"'
+        '  - app: agentConfig permission\n    "suggest" mapped lossily to\n'
+        '    "default" [permissions]\n    To do: choose another in the new\n'
+        "           application"
     )
 
 
@@ -549,6 +552,7 @@ def test_status_says_what_there_is_and_what_comes_next(store: Store) -> None:
         0,
         f"Legacy store:   {store.root}\n"
         "Projects:       1, of them 0 imported and 1 pending\n"
+        f"Database:       {store.database}\n"
         "Daemon:         not running\n"
         "\n"
         "Look at the plan:\n"
@@ -561,6 +565,8 @@ def test_status_says_what_there_is_and_what_comes_next(store: Store) -> None:
         "projects": 1,
         "imported": 0,
         "pending": 1,
+        "leftOut": 0,
+        "database": str(store.database),
         "daemon": None,
         "error": None,
     }
@@ -593,3 +599,78 @@ def test_each_option_has_a_help_text() -> None:
         for parameter in pipeline.terminal.cli.commands.commands[name].params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, f"{name} {parameter.opts}"
+
+
+def test_list_shows_each_project_with_its_state(partial: Store) -> None:
+    assert ao_import(partial.home, "list") == (0, "app  pending\nbad  invalid\n", "")
+    ao_import(partial.home, "import")
+    listed = json.loads(ao_import(partial.home, "list", "--json").stdout)
+    assert listed["projects"] == [
+        {"id": "app", "state": "imported"},
+        {"id": "bad", "state": "invalid"},
+    ]
+
+
+def test_notes_shows_again_what_an_import_has_said(partial: Store) -> None:
+    permissions = {"agentConfig": {"permissions": "suggest"}}
+    partial.configure({"app": {"path": "/app", **permissions}, "bad": {}})
+    none = ao_import(partial.home, "notes")
+    file = partial.data_dir / ".import-notes.json"
+    assert none == (0, f"No import has left notes: there is no {file}.\n", "")
+
+    ao_import(partial.home, "import")
+    ao_import(partial.home, "import")  # it says of its rows nothing any more
+    status, stdout, stderr = ao_import(partial.home, "notes")
+
+    assert (status, stderr) == (0, "")
+    assert stdout.partition("\n\n")[2] == (
+        "Could not be brought across:\n"
+        "  - bad: not imported: its entry has no path [invalid-project]\n"
+        f"    Source: {partial.config}\n"
+        "    To do: correct the entry in the configuration and import again\n"
+        "\n"
+        "Notes:\n"
+        '  - app: agentConfig permission "suggest" mapped lossily to "default" '
+        "[permissions]\n"
+        "    To do: choose another in the new application\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "kinds"),
+    [
+        (["--kind", "permissions"], ["permissions"]),
+        (["--project", "bad"], ["invalid-project"]),
+        (["--project", "bad", "--kind", "permissions"], []),
+    ],
+)
+def test_notes_can_be_narrowed(
+    partial: Store, narrowed: list[str], kinds: list[str]
+) -> None:
+    permissions = {"agentConfig": {"permissions": "suggest"}}
+    partial.configure({"app": {"path": "/app", **permissions}, "bad": {}})
+    ao_import(partial.home, "import")
+
+    status, stdout, stderr = ao_import(partial.home, "notes", "--json", *narrowed)
+
+    assert (status, stderr) == (0, "")
+    assert [each["kind"] for each in json.loads(stdout)["problems"]] == kinds
+
+
+@pytest.mark.parametrize("arguments", [["explain"], ["notes", "--kind"]])
+def test_a_mistyped_kind_is_answered_with_what_it_resembles(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    status, stdout, stderr = ao_import(tmp_path, *arguments, "worktree-stay")
+
+    assert (status, stdout) == (2, "")
+    assert 'There is no kind of note "worktree-stay". Did you mean worktree-stays' in (
+        stderr
+    )
+
+
+def test_explain_says_what_a_kind_means_and_what_to_do(tmp_path: Path) -> None:
+    status, stdout, stderr = ao_import(tmp_path, "explain", "terminal")
+
+    assert (status, stderr) == (0, "")
+    assert "Means:          the only orchestrator has ended\n" in stdout

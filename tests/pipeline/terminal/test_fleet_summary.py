@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.fleet.store import Outcome, StoreResult
 from pipeline.terminal.fleet_summary import FleetTally, format_fleet, format_progress
+from pipeline.terminal.rendering import render
 
 RESULTS = (
     StoreResult(
@@ -47,7 +48,7 @@ def tally(*results: StoreResult, total: int | None = None) -> FleetTally:
 
 
 def test_each_store_has_one_line_in_the_group_of_its_outcome() -> None:
-    assert format_fleet(tally(*RESULTS), is_dry_run=False) == (
+    assert render(format_fleet(tally(*RESULTS), is_dry_run=False)) == (
         "Without a legacy store:\n"
         "  - /home/bob\n"
         "\n"
@@ -75,7 +76,7 @@ def test_each_store_has_one_line_in_the_group_of_its_outcome() -> None:
 
 
 def test_a_dry_run_does_not_say_that_something_was_imported() -> None:
-    shown = format_fleet(tally(*RESULTS), is_dry_run=True)
+    shown = render(format_fleet(tally(*RESULTS), is_dry_run=True))
 
     assert "Imported" not in shown
     assert "Ready:\n  - /home/a" in shown
@@ -83,7 +84,7 @@ def test_a_dry_run_does_not_say_that_something_was_imported() -> None:
 
 
 def test_stores_that_nobody_came_to_are_counted() -> None:
-    shown = format_fleet(tally(RESULTS[0], total=5), is_dry_run=False)
+    shown = render(format_fleet(tally(RESULTS[0], total=5), is_dry_run=False))
 
     assert "Stores:         1 failed, 4 not begun\n" in shown
 

@@ -15,8 +15,6 @@ from pipeline.terminal.progress_display import (
     Board,
     LiveDisplay,
     PlainDisplay,
-    fit,
-    format_bytes,
 )
 
 MIB = 1024**2
@@ -164,68 +162,6 @@ def test_a_short_run_shows_nothing() -> None:
     display.close()
 
     assert stream.getvalue() == ""
-
-
-@pytest.mark.parametrize(
-    ("text", "fitted"),
-    [
-        pytest.param("Projects:       12 imported", None, id="it-fits"),
-        pytest.param(
-            "Orchestrators:  9 imported, 2 skipped, 4 absent",
-            "Orchestrators:  9 imported, 2 skipped, 4\n                absent",
-            id="below-a-label",
-        ),
-        pytest.param(
-            "  - app: the new application has no place for tracker",
-            "  - app: the new application has no\n    place for tracker",
-            id="below-a-note",
-        ),
-        pytest.param(
-            "  a-long-id-of-a-project  import; orchestrator: import",
-            "  a-long-id-of-a-project  import;\n    orchestrator: import",
-            id="no-room-below-the-label",
-        ),
-        pytest.param(
-            "  $ ao-import verify --from /a/very/long/path", None, id="command"
-        ),
-        pytest.param(
-            "  - プロジェクト: プロジェクト と プロジェクト です",
-            "  - プロジェクト: プロジェクト と\n    プロジェクト です",
-            id="wide",
-        ),
-        pytest.param(
-            "  - at /a/path/that/is/wider/than/the/line/is no",
-            "  - at\n    /a/path/that/is/wider/than/the/line/is\n    no",
-            id="a-path-stays-whole",
-        ),
-    ],
-)
-def test_lines_hang_below_their_own_text(text: str, fitted: str | None) -> None:
-    assert fit(text, 40) == (fitted or text)
-
-
-def test_titles_are_bold_and_failures_red() -> None:
-    text = "Could not be brought across:\n  - a: b\n\nNotes:\n  - a: c"
-
-    assert fit(text, 80, has_colours=True) == (
-        "\x1b[31m\x1b[1mCould not be brought across:\x1b[0m\n  - a: b\n\n"
-        "\x1b[1mNotes:\x1b[0m\n  - a: c"
-    )
-
-
-@pytest.mark.parametrize(
-    ("size_bytes", "text"),
-    [
-        (0, "0 bytes"),
-        (1023, "1023 bytes"),
-        (1024, "1.0 KiB"),
-        (5 * MIB, "5.0 MiB"),
-        (3 * 1024**3, "3.0 GiB"),
-        (2048 * 1024**4, "2048.0 TiB"),
-    ],
-)
-def test_sizes_are_in_units_of_1024(size_bytes: int, text: str) -> None:
-    assert format_bytes(size_bytes) == text
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["import", "--help"], ["--version"]])
