@@ -38,7 +38,7 @@ from stages.floor.workers import Workers
 from stages.messages import Note
 from stages.notes import note
 
-CONFIG_LIMIT = 64 * 1024 * 1024  # bytes
+CONFIG_LIMIT = 32 * 1024 * 1024  # bytes
 KEYS_COMPARED = 1000  # with "projects", where there is none; each costs some 10 µs
 
 # What may stand beside the projects, for all of them: some has no home in the new

@@ -153,7 +153,8 @@ class _Settler:
         if not text.strip(" \t"):
             return "" if "\t" in text else text
 
-        at, settled = self.settle_start(text)
+        at, start = self.settle_start(text)
+        settled = [start]
         node: int | None = None  # where the node began that may turn out to be a key
         last = "plain" if self.is_plain_open else ""
         while at < len(text):
@@ -179,14 +180,14 @@ class _Settler:
                 indicator = int(token.strip("|>+-") or 0)
                 self.block = _Block(self.parent, indicator)
                 if not indicator:
-                    self.held += settled, token
-                    settled, token = "", ""
+                    self.held += "".join(settled), token
+                    settled, token = [], ""
             at = at + len(found[0]) if kind != "quote" else at + len(token)
-            settled += token.replace("\t", self.tab) if kind == "plain" else token
+            settled.append(token.replace("\t", self.tab) if kind == "plain" else token)
             last = kind if kind != "blanks" else last
         self.is_plain_open = not self.depth and last == "plain"
 
-        return settled
+        return "".join(settled)
 
     def settle_start(self, text: str) -> tuple[int, str]:
         """Return how much of a line is done with what goes on from the one before."""
