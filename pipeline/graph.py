@@ -87,11 +87,7 @@ async def load_plan(settings: Settings, workers: WorkerPools) -> Registry:
     :raises StoreUnreadable: the configuration or the state root cannot be read.
     :raises UnknownProject: one that was asked for is not there.
     """
-    places = settings.places
-    sources = await stages.discover.read_sources(places, workers.reading)
-    registry = await workers.reading.submit(
-        stages.discover.load_registry, sources, places, workers.reading.check
-    )
+    registry = await stages.discover.read_registry(settings.places, workers.reading)
     for project_id in settings.projects:
         if project_id not in registry.ids:
             nearest = resembling(project_id, sorted(registry.ids), most=3)

@@ -28,7 +28,7 @@ from pipeline.report import Report, Tally
 from stages.database.connecting import note_odd_place
 from stages.database.reading import open_for_reading
 from stages.database.writing import open_for_writing
-from stages.discover.registry import Registry
+from stages.discover.registry import Registry, note_changed_config
 from stages.floor.files import reason
 from stages.floor.text import plain, quote
 from stages.floor.workers import Workers
@@ -135,6 +135,7 @@ async def _run(
                 meter=meter,
                 on_progress=on_progress,
             )
+        tally.add_notes(await _note_changes(settings, plan, workers))
         found = await workers.reading.submit(rehearse, settings, tally.transcript_bytes)
         tally.add_notes(found.notes)
         if found.copy_problem:
@@ -168,6 +169,7 @@ async def _write(
                     meter=meter,
                     on_progress=on_progress,
                 )
+            tally.add_notes(await _note_changes(settings, plan, workers))
         except BaseException as error:
             with CancelScope(shield=True):
                 report = await _partial_report(tally, error)
@@ -180,6 +182,12 @@ async def _write(
             report = await _keep(settings, tally, report)
 
     return report
+
+
+async def _note_changes(
+    settings: Settings, plan: Registry, workers: WorkerPools
+) -> list[Note]:
+    return await workers.reading.submit(note_changed_config, plan, settings.places)
 
 
 async def _keep(settings: Settings, tally: Tally, report: Report) -> Report:

@@ -85,6 +85,11 @@ KINDS: dict[str, Kind] = {
         says="a pointer of an old session directory leads to no registry",
         to_do="restore the file that it points to, or remove the pointer",
     ),
+    "config-changed": Kind(
+        severity="failed",
+        says="the configuration was changed while it was imported",
+        to_do="import again; what was added since comes then",
+    ),
     "own-file": Kind(
         severity="failed",
         says="the checkout's agent-orchestrator.yaml does not load; the settings of the "

@@ -259,10 +259,7 @@ class Store:
         """Read the registry and return the entries that it becomes."""
         places = self.places()
         async with Workers(2, "test-discover") as workers:
-            sources = await stages.discover.read_sources(places, workers)
-            registry = await workers.submit(
-                stages.discover.load_registry, sources, places
-            )
+            registry = await stages.discover.read_registry(places, workers)
             entries = await run_stage(
                 stages.discover.run,
                 None,

@@ -6,6 +6,7 @@ __all__ = (
     "Places",
     "Registry",
     "load_registry",
+    "read_registry",
     "read_sources",
     "run",
 )
@@ -13,7 +14,7 @@ __all__ = (
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 from anyio.abc import ObjectSendStream
@@ -24,7 +25,11 @@ from stages.discover.configuration import Places, read_sources
 from stages.discover.identity import RegisteredProject
 from stages.discover.origins import Repositories, find_git
 from stages.discover.own_file import read_own_file
-from stages.discover.registry import Registry, load_registry
+from stages.discover.registry import (
+    Registry,
+    load_registry,
+    read_registry,
+)
 from stages.discover.yaml_text import Node
 from stages.floor.hops import run_in_hops
 from stages.floor.text import plain, quote
@@ -62,8 +67,16 @@ async def run(
             found = []
             for project in some:
                 workers.check()
+                chosen = _choose_behaviour(
+                    project, registry.pointed_files, workers.check
+                )
                 entry = _read_entry(
-                    project, registry, places, rivals, includes_ended=includes_ended
+                    project,
+                    chosen,
+                    registry,
+                    places,
+                    rivals,
+                    includes_ended=includes_ended,
                 )
                 found.append((entry, repositories.has(project.path)))
             return found
@@ -95,13 +108,14 @@ def _with_origin(entry: Entry, origin: str | None) -> Entry:
 
 def _read_entry(
     project: RegisteredProject,
+    chosen: tuple[Behaviour, list[Note]],
     registry: Registry,
     places: Places,
     rivals: Mapping[str, int],
     *,
     includes_ended: bool,
 ) -> Entry:
-    behaviour, behaviour_notes = _choose_behaviour(project, registry.pointed_files)
+    behaviour, behaviour_notes = chosen
     overlays = registry.overlays
     projects = os.path.join(str(places.root), "projects")
     unknown = unknown_fields(
@@ -152,10 +166,12 @@ def _read_entry(
 
 
 def _choose_behaviour(
-    project: RegisteredProject, pointed_files: frozenset[str]
+    project: RegisteredProject,
+    pointed_files: frozenset[str],
+    check: Callable[[], None],
 ) -> tuple[Behaviour, list[Note]]:
     """Return the behaviour from the own file, or else inline, with its notes (B1)."""
-    own = read_own_file(project.path, project.id, pointed_files)
+    own = read_own_file(project.path, project.id, pointed_files, check)
     inline = {
         name: node for name, node in project.mapping.items() if name in BEHAVIOUR_FIELDS
     }

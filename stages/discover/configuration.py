@@ -5,8 +5,10 @@ from __future__ import annotations
 __all__ = (
     "CONFIG_LIMIT",
     "Configuration",
+    "FileState",
     "Places",
     "Sources",
+    "find_config_state",
     "parse_configuration",
     "read_sources",
 )
@@ -85,11 +87,20 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
     home: str
 
 
+class FileState(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells one state of a file from another."""
+
+    inode: int
+    size_bytes: int
+    modified_ns: int
+
+
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """The files that the registry is read from; what is missing is empty."""
 
     config: bytes
     config_modified_at: datetime | None
+    config_state: FileState | None  # before it was read; None: there was none
     preferences: bytes
     registered: bytes
 
@@ -108,10 +119,10 @@ async def read_sources(places: Places, workers: Workers) -> Sources:
     :raises StoreUnreadable: one of them is there and cannot be read, or the
         configuration is missing although the user named it.
     """
-    config, modified_at = b"", None
+    config, modified_at, state = b"", None, None
     try:
         config, info = await _read_once(places.config, CONFIG_LIMIT, workers)
-        modified_at = from_file_time(info.st_mtime_ns)
+        modified_at, state = from_file_time(info.st_mtime_ns), _state_of(info)
     except (FileNotFoundError, NotADirectoryError) as error:
         if places.config_is_required:
             raise StoreUnreadable(places.config, "there is no such file") from error
@@ -136,8 +147,23 @@ async def read_sources(places: Places, workers: Workers) -> Sources:
     return Sources(
         config=config,
         config_modified_at=modified_at,
+        config_state=state,
         preferences=overlays[0],
         registered=overlays[1],
+    )
+
+
+def find_config_state(places: Places) -> FileState | None:
+    """Return the state that the configuration is in now, or None if it is missing."""
+    try:
+        return _state_of(os.stat(places.config))
+    except OSError:
+        return None
+
+
+def _state_of(info: os.stat_result) -> FileState:
+    return FileState(
+        inode=info.st_ino, size_bytes=info.st_size, modified_ns=info.st_mtime_ns
     )
 
 

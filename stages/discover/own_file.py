@@ -40,7 +40,7 @@ def read_own_file(
     directory: str,
     project_id: str,
     read_already: frozenset[str],
-    check: Callable[[], None] = lambda: None,
+    check: Callable[[], None],
 ) -> OwnFile | None:
     """Return the project's own file, or None if it has none. Blocks; `check` may end it.
 

@@ -136,7 +136,7 @@ def _find_unregistered(
     # Last, as it reads the own file of every project, which is read again later.
     for project in projects if left else ():
         check()
-        own = read_own_file(project.path, project.id, frozenset())
+        own = read_own_file(project.path, project.id, frozenset(), check)
         if own is not None and own.entry_key in left:
             owners.add_current(own.entry_key, project.id)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Registry", "load_registry")
+__all__ = ("Registry", "load_registry", "note_changed_config", "read_registry")
 
 import os
 from collections.abc import Callable, Collection, Iterable
@@ -12,7 +12,14 @@ import msgspec
 from msgspec.structs import replace
 
 from stages.discover.candidates import Candidate, PointedFiles, find_candidates
-from stages.discover.configuration import Places, Sources, parse_configuration
+from stages.discover.configuration import (
+    FileState,
+    Places,
+    Sources,
+    find_config_state,
+    parse_configuration,
+    read_sources,
+)
 from stages.discover.identity import (
     RegisteredProject,
     fit_for_ids,
@@ -28,10 +35,14 @@ from stages.discover.session_places import (
     holds_records,
     list_directories,
 )
+from stages.errors import StoreUnreadable
 from stages.floor.buckets import Resolver
-from stages.floor.text import listing, plain
+from stages.floor.text import listing, plain, quote
+from stages.floor.workers import Workers
 from stages.messages import Note
 from stages.notes import note
+
+ATTEMPTS = 3
 
 Check = Callable[[], None]
 
@@ -45,6 +56,7 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True):
     ids: frozenset[str]  # the invalid ones too
     overlays: Overlays
     config_modified_at: datetime | None
+    config_state: FileState | None  # that it was read in
     is_migrating: bool  # a migration of the legacy application was broken off
     pointed_files: frozenset[str]  # that registered projects, resolved (rule C7)
     # A prefix leads to the only project that has it, or to the empty text.
@@ -74,6 +86,31 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True):
             invalid=tuple(each for each in self.invalid if each.project_id in ids),
             notes=tuple(each for each in self.notes if each.project_id in ids),
         )
+
+
+async def read_registry(places: Places, workers: Workers) -> Registry:
+    """Read the registry; a configuration that is changed meanwhile is read again.
+
+    :raises ConfigBroken: the configuration is no YAML, or of another shape.
+    :raises StoreUnreadable: a part of it cannot be read, or is changed all the time.
+    """
+    for _ in range(ATTEMPTS):
+        sources = await read_sources(places, workers)
+        registry = await workers.submit(load_registry, sources, places, workers.check)
+        if registry.config_state == await workers.submit(find_config_state, places):
+            return registry
+
+    problem = "it was changed each time while it was read"
+    raise StoreUnreadable(places.config, problem)
+
+
+def note_changed_config(registry: Registry, places: Places) -> list[Note]:
+    """Return a note if the configuration is no longer what was read. Blocks."""
+    if registry.config_state == find_config_state(places):
+        return []
+
+    text = f"{quote(str(places.config))} was changed since it was read for this import"
+    return [note("config-changed", None, text, str(places.config))]
 
 
 def load_registry(
@@ -128,6 +165,7 @@ def load_registry(
         ids=frozenset(candidates),
         overlays=overlays,
         config_modified_at=sources.config_modified_at,
+        config_state=sources.config_state,
         is_migrating=directories.is_migrating,
         pointed_files=frozenset(map(os.path.realpath, set(pointed))),
         owner_of_prefix=_owners_of_prefixes(projects),

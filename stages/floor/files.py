@@ -52,6 +52,7 @@ except ImportError:
 # One read of this size gets nearly every record whole; a larger buffer would come
 # from a fresh mapping each time, which was measured to cost four times as much.
 READ_BYTES = 65_536
+ATTEMPTS = 3  # to read a file that others write to
 COMPARED_BYTES = (
     256 * 1024
 )  # of each of two files, from one look at the run to the next
@@ -134,10 +135,20 @@ def read_all(fd: int, size_bytes: int, limit: int) -> bytes:
 def read_regular(path: str, limit: int) -> bytes:
     """Return the content of a regular file of at most `limit` bytes.
 
-    :raises OSError: it is missing, unreadable, no regular file or too large.
+    One that is changed in place meanwhile is read again.
+
+    :raises OSError: it is missing, unreadable, no regular file, too large, or changed
+        each time.
     """
-    with reading_regular(path) as fd:
-        return read_all(fd, os.fstat(fd).st_size, limit)
+    for _ in range(ATTEMPTS):
+        with reading_regular(path) as fd:
+            before = os.fstat(fd)
+            data = read_all(fd, before.st_size, limit)
+            after = os.fstat(fd)
+        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+            return data
+
+    raise OSError(None, "it was changed each time while it was read")
 
 
 @contextmanager

@@ -164,7 +164,11 @@ class Readers:
 
     def _load(self, config: bytes) -> None:
         sources = Sources(
-            config=config, config_modified_at=OLD, preferences=b"", registered=b""
+            config=config,
+            config_modified_at=OLD,
+            config_state=None,
+            preferences=b"",
+            registered=b"",
         )
         registry = load_registry(sources, self._places)
         for project in registry.projects:
@@ -174,7 +178,7 @@ class Readers:
 
     def _own_file(self, data: bytes) -> None:
         _replace(self._project / "agent-orchestrator.yaml", data)
-        own = read_own_file(str(self._project), "app", frozenset())
+        own = read_own_file(str(self._project), "app", frozenset(), lambda: None)
 
         assert own is not None
         if not own.problem:

@@ -32,11 +32,13 @@ MODIFIED = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def load(store: Store, config: str, **sources: bytes) -> Registry:
-    overlays = {"preferences": b"", "registered": b"", **sources}
-
     return load_registry(
         Sources(
-            config=dedent(config).encode(), config_modified_at=MODIFIED, **overlays
+            config=dedent(config).encode(),
+            config_modified_at=MODIFIED,
+            config_state=None,
+            preferences=sources.get("preferences", b""),
+            registered=sources.get("registered", b""),
         ),
         store.places(),
     )
@@ -421,6 +423,37 @@ def test_unknown_fields_are_named_with_what_they_resemble() -> None:
         "unknown fields of its entry were left out: "
         "sesionPrefix (sessionPrefix?), zzz, worker.agnet (agent?)"
     )
+
+
+def test_what_the_legacy_application_writes_for_itself_is_no_unknown_field() -> None:
+    """Rules P3, B8."""
+    block: dict[str, Node] = {"agentConfig": {"subagent": "oracle"}}
+    mapping: dict[str, Node] = {
+        "$schema": "https://example.org/schema.json",
+        "_shadowSyncedAt": "1",
+        **block,
+        "worker": block,
+    }
+
+    found = unknown_fields(mapping, project_id="app", source="f", where="its entry")
+    assert found == []
+    _, notes = read_behaviour(
+        mapping, Defaults(), is_inline=True, project_id="app", source="f"
+    )
+    assert [(note.kind, note.text) for note in notes] == [
+        (
+            "no-home",
+            "the new application has no place for agentConfig.subagent, "
+            "worker.agentConfig.subagent",
+        )
+    ]
+
+
+def test_of_very_many_unknown_fields_a_few_are_named_and_compared() -> None:
+    mapping: dict[str, Node] = {f"agnet{number}": "x" for number in range(100_000)}
+    (note,) = unknown_fields(mapping, project_id="app", source="f", where="its entry")
+
+    assert note.text.endswith("agnet19 (agent?) and 99980 more")
 
 
 @pytest.mark.parametrize(

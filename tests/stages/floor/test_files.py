@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,28 @@ def test_file_that_claims_no_size_is_refused_by_what_it_holds() -> None:
     assert read_regular(str(endless), 1 << 24)
     with pytest.raises(TooLarge):
         read_regular(str(endless), 100)
+
+
+def test_file_that_is_written_to_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 8_000_000)
+    is_growing, is_done = threading.Event(), threading.Event()
+
+    def grow() -> None:
+        with file.open("ab", buffering=0) as growing:
+            while not is_done.is_set():
+                growing.write(b"x")
+                is_growing.set()
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    try:
+        is_growing.wait()
+        with pytest.raises(OSError, match="changed each time"):
+            read_regular(str(file), 1 << 30)
+    finally:
+        is_done.set()
+        writer.join()
 
 
 @pytest.mark.parametrize("announce", [True, False])
