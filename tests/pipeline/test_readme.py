@@ -17,7 +17,12 @@ from stages.discover.behaviour import BEHAVIOUR_FIELDS
 from stages.notes import KINDS
 from tests.pipeline.command import REPOSITORY, TIMEOUT_SECONDS, environment, install
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+FOLDERS = ("", "bench", "pipeline", "stages")
+DOCUMENTS = {
+    folder: (REPOSITORY / folder / "README.md").read_text(encoding="utf-8")
+    for folder in FOLDERS
+}
+README = DOCUMENTS[""]
 SHELLS = {"sh": "sh", "bash": "bash", "zsh": "zsh", "fish": "fish"}
 # What is made anew each time: the name of the demo's directory.
 MADE_UP = re.compile(r"\S*ao-import-demo-\w+")
@@ -32,7 +37,8 @@ class Block(NamedTuple):
 
 
 def blocks(*languages: str) -> list[Block]:
-    found = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    text = "\n".join((README, DOCUMENTS["pipeline"]))
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
     return [Block(*block) for block in found if block[0] in languages]
 
@@ -43,8 +49,8 @@ def commands() -> list[Block]:
     for block in blocks(*SHELLS):
         *installing, last = block.text.split(" && ")
         text = last.replace(".venv/bin/", "") if installing else block.text
-        # This very test would run in itself without end.
-        if "pytest" not in text:
+        # This very test would run in itself without end; a fleet has tests of its own.
+        if not re.search("pytest|fleet|dask|sbatch|^#!", text):
             found.append(Block(block.language, text))
 
     return found
@@ -119,16 +125,23 @@ def test_the_python_shown_runs(home: Path) -> None:
     assert done.stdout.splitlines()[0].endswith("projects would be imported")
 
 
-def test_the_pictures_are_there() -> None:
-    pictures = re.findall(r'(?:src|srcset)="([^"]+)"|!\[[^\]]*\]\(([^)]+)\)', README)
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_what_is_linked_is_there(folder: str) -> None:
+    pattern = r'(?:src|srcset)="([^"]+)"|\[[^\]]*\]\(([^)]+)\)'
+    links = [one or other for one, other in re.findall(pattern, DOCUMENTS[folder])]
 
-    assert pictures
-    for picture in pictures:
-        assert (REPOSITORY / (picture[0] or picture[1])).is_file()
+    assert links or folder == "stages"
+    for link in links:
+        if "://" not in link:
+            assert (REPOSITORY / folder / link.partition("#")[0]).is_file()
 
 
 def test_each_kind_of_note_is_explained() -> None:
-    table = README.partition("## When something is noted")[2].partition("\n## ")[0]
+    table = (
+        DOCUMENTS["pipeline"]
+        .partition("## When something is noted")[2]
+        .partition("\n## ")[0]
+    )
 
     assert [line for line in table.splitlines() if line.startswith("| `")] == [
         f"| `{name}` | {kind.says} | {kind.to_do or 'nothing'} |"
@@ -142,6 +155,8 @@ def test_each_failure_has_something_to_do() -> None:
 
 @pytest.mark.parametrize("field", sorted(BEHAVIOUR_FIELDS))
 def test_each_field_of_behaviour_is_in_the_tables(field: str) -> None:
-    tables = README.partition("## What comes across")[2].partition("\n## ")[0]
+    tables = (
+        DOCUMENTS["stages"].partition("## What comes across")[2].partition("\n## ")[0]
+    )
 
     assert re.search(rf"`{field}\b", tables)

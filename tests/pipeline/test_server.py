@@ -80,7 +80,7 @@ def served(app: Any) -> Iterator[httpx.Client]:
 
 def readme_app() -> Any:
     """Run what the README shows, and return its application."""
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    text = (REPOSITORY / "pipeline" / "README.md").read_text(encoding="utf-8")
     section = text.partition(SECTION)[2].partition("\n## ")[0]
     found = re.search(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     assert found is not None
