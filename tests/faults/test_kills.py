@@ -16,6 +16,7 @@ from tests.faults.scene import RUN_SECONDS, Scene, differences
 
 KILLS = 35  # anywhere in the part that writes
 KILLS_AT_CREATION = 17
+TRIES_PER_KILL = 8
 SEED = 20261122
 
 pytestmark = pytest.mark.skipif(
@@ -43,37 +44,41 @@ def kill_after(scene: Scene, sign: Path, seconds: float) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
-def kill_again_and_again(scene: Scene, sign: Path, kills: int, seconds: float) -> int:
-    """Kill, look, import, compare, so many times; return how many runs were killed."""
+def kill_again_and_again(scene: Scene, sign: Path, kills: int, seconds: float) -> None:
+    """Kill, look, import, compare, until as many runs were killed.
+
+    Where runs end before they are killed, the machine is faster than was thought.
+    """
     wanted = scene.uninterrupted()
     moments = random.Random(SEED)
-    killed = 0
-    for _ in range(kills):
+    killed = tried = 0
+    while killed < kills:
+        tried += 1
+        assert tried <= TRIES_PER_KILL * kills
         scene.reset()
-        killed += kill_after(scene, sign, moments.uniform(0, seconds))
+        if kill_after(scene, sign, moments.uniform(0, seconds)):
+            killed += 1
+        else:
+            seconds *= 0.9
         scene.rows_there()
         scene.published()
 
         assert differences(scene.import_cleanly(), wanted) == []
         scene.assert_legacy_untouched()
 
-    return killed
-
 
 @pytest.mark.slow
 def test_a_run_killed_anywhere_is_completed_by_the_next(scene: Scene) -> None:
     lock = scene.data_dir / ".import.lock"
 
-    assert kill_again_and_again(scene, lock, KILLS, 0.15) > KILLS / 2
+    kill_again_and_again(scene, lock, KILLS, 0.15)
 
 
 @pytest.mark.slow
 def test_a_run_killed_while_it_creates_the_database_leaves_no_half_of_it(
     scene: Scene,
 ) -> None:
-    killed = kill_again_and_again(scene, scene.database, KILLS_AT_CREATION, 0.02)
-
-    assert killed > KILLS_AT_CREATION / 2
+    kill_again_and_again(scene, scene.database, KILLS_AT_CREATION, 0.02)
 
 
 def test_a_look_beside_what_a_killed_run_left_is_not_disturbed(scene: Scene) -> None:

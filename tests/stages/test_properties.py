@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +13,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple, replace
 
+from stages.database.decision import Decider
+from stages.database.lookup import Lookup
 from stages.database.schema import CREATE_STATEMENTS
 from stages.decode.record import (
     decode_orchestrator,
@@ -31,6 +35,7 @@ from stages.messages import (
     PlannedProject,
     ProjectRow,
     SessionRow,
+    WorktreeRow,
 )
 from tests.strategies import (
     any_json,
@@ -43,6 +48,10 @@ from tests.strategies import (
 )
 from tests.support import ENTRY, HOME, NOW, OLD, ORCHESTRATOR, UUID, Store, snapshot
 
+Row = ProjectRow | SessionRow | WorktreeRow
+NOTHING_THERE = Lookup(
+    project_ids=frozenset(), sessions={}, numbered=frozenset(), live={}
+)
 _FIELDS = (
     "agent",
     "agentConfig",
@@ -73,38 +82,45 @@ def database() -> Iterator[sqlite3.Connection]:
 
 
 def insert(
-    database: sqlite3.Connection, table: str, row: dict[str, Any]
-) -> dict[str, Any]:
+    database: sqlite3.Connection, table: str, key: str, row: Row
+) -> tuple[object, ...]:
     """Insert a row and return it as it is read back."""
-    names, marks = ", ".join(row), ", ".join("?" * len(row))
-    values = tuple(row.values())
-    database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
-    read = database.execute(f"SELECT {names} FROM {table} WHERE id = ?", (row["id"],))
+    columns = row.__struct_fields__
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"
+    database.execute(statement, astuple(row))
+    where = (getattr(row, key),)
+    read = database.execute(f"SELECT {names} FROM {table} WHERE {key} = ?", where)
 
-    return dict(zip(row, read.fetchone(), strict=True))
-
-
-def project_values(row: ProjectRow) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in ProjectRow.__struct_fields__}
-
-    return {**values, "registered_at": row.registered_at or "now"}
-
-
-def session_values(row: SessionRow) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in SessionRow.__struct_fields__}
-
-    return {**values, "num": 0, "kind": "orchestrator", "is_terminated": 0}
+    return tuple(read.fetchone())
 
 
 def fits(database: sqlite3.Connection, planned: PlannedProject) -> None:
-    """Insert the rows of a plan, and see that they come back as they were."""
+    """Insert what a plan becomes, and see that it comes back as it was.
+
+    Every session lies in the managed worktree, on its branch, and bears the daemon's
+    mark if there is something to resume it by (rule L9).
+    """
+    decider = Decider({})
+    decider.decide([planned], NOTHING_THERE)
+    [project] = decider.projects
     database.execute("BEGIN")
     try:
-        project = project_values(planned.project)
-        assert insert(database, "projects", project) == project
-        if planned.session is not None:
-            session = session_values(planned.session)
-            assert insert(database, "sessions", session) == session
+        stored = replace(project, registered_at=project.registered_at or "now")
+        assert insert(database, "projects", "id", stored) == astuple(stored)
+        for session in decider.sessions:
+            assert insert(database, "sessions", "id", session) == astuple(session)
+            assert session.branch == f"{HOME.branches}/{session.id}"
+            assert session.workspace_path == os.path.join(
+                HOME.worktrees, project.id, "orchestrator", session.id
+            )
+            assert bool(decider.worktrees) == bool(session.agent_session_id)
+        for mark in decider.worktrees:
+            found = insert(database, "session_worktrees", "session_id", mark)
+            assert found == astuple(mark)
+            assert [(mark.branch, mark.worktree_path)] == [
+                (each.branch, each.workspace_path) for each in decider.sessions
+            ]
     finally:
         database.execute("ROLLBACK")
 
@@ -198,8 +214,6 @@ def test_most_old_records_can_be_passed_over_at_a_glance() -> None:
 def test_any_mapping_is_behaviour_that_the_new_store_takes(
     database: sqlite3.Connection, mapping: dict[str, Node], is_inline: bool
 ) -> None:
-    from msgspec.structs import replace
-
     behaviour, notes = read_behaviour(
         mapping, Defaults(), is_inline=is_inline, project_id="app", source="f"
     )
