@@ -85,15 +85,15 @@ async def load_plan(settings: Settings, workers: WorkerPools) -> Registry:
 
     :raises ConfigBroken: the configuration does not parse.
     :raises StoreUnreadable: the configuration or the state root cannot be read.
-    :raises UnknownProject: one that was asked for is not there.
+    :raises UnknownProject: one that was named is not there.
     """
     registry = await stages.discover.read_registry(settings.places, workers.reading)
-    for project_id in settings.projects:
+    for project_id in (*settings.projects, *settings.exclude):
         if project_id not in registry.ids:
             nearest = resembling(project_id, sorted(registry.ids), most=3)
             raise UnknownProject(project_id, nearest)
 
-    return registry.only(settings.projects)
+    return registry.only(settings.projects, settings.exclude)
 
 
 async def import_graph(

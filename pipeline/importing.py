@@ -11,6 +11,7 @@ from functools import partial
 from anyio import CancelScope
 
 from pipeline.daemon import find_legacy_application, refuse_daemon
+from pipeline.destinations import refuse_destinations, require_sources
 from pipeline.graph import (
     OnProgress,
     WorkerPools,
@@ -107,6 +108,8 @@ async def _run(
     settings: Settings, tally: Tally, on_progress: OnProgress | None, meter: Meter
 ) -> Report:
     async with open_workers(settings) as workers:
+        await workers.reading.submit(require_sources, settings)
+        await workers.reading.submit(refuse_destinations, settings)
         plan = await load_plan(settings, workers)
         tally.add_notes(plan.notes)
         tally.add_invalid(plan.invalid)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -17,19 +18,26 @@ DEFAULT_READERS = 8  # at most; how many read at once follows from what they wai
 CONFIG_NAME = "config.yaml"
 
 
+AnyPath: TypeAlias = str | os.PathLike[str]
+
+
 class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What to import, and from where to where.
 
     What is `None` follows from the environment, as for the command line:
 
-        options = ImportOptions(root=Path("/backup/.agent-orchestrator"), dry_run=True)
+        options = ImportOptions(root="/backup/.agent-orchestrator", dry_run=True)
+
+    A `root` or `claude_dir` that is named must be a directory.
     """
 
-    root: Path | None = None  # the legacy state root
-    config: Path | None = None  # its configuration, if that is elsewhere
-    data_dir: Path | None = None  # of the new store
-    claude_dir: Path | None = None  # the directory of Claude Code's transcript buckets
+    root: AnyPath | None = None  # the legacy state root
+    config: AnyPath | None = None  # its configuration, if that is elsewhere
+    data_dir: AnyPath | None = None  # of the new store
+    claude_dir: AnyPath | None = None  # the directory of Claude Code's buckets
+    run_file: AnyPath | None = None  # the new application's daemon's
     projects: tuple[str, ...] = ()  # ids; none means all
+    exclude: tuple[str, ...] = ()  # ids that are left out of these
     include_ended: bool = False  # an ended orchestrator where there is no live one
     dry_run: bool = False  # plan and report, write nothing
     readers: int = DEFAULT_READERS  # threads that read session records, at most
@@ -43,7 +51,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     branches: str  # what the new application's branches begin with (rule L9)
     buckets: Path
     run_file: Path
+    root_is_named: bool  # and must be a directory, as must the buckets'
+    buckets_are_named: bool
     projects: tuple[str, ...]
+    exclude: tuple[str, ...]
     include_ended: bool  # rule S8
     is_dry_run: bool
     readers: int
@@ -59,6 +70,7 @@ def resolve(options: ImportOptions, environment: Mapping[str, str]) -> Settings:
     claude_home = _from(environment, "CLAUDE_CONFIG_DIR") or home / ".claude"
     data_dir = _absolute(options.data_dir) or _from(environment, "AO_DATA_DIR")
     is_dev = data_dir == home / ".ao" / "dev" / "data"
+    run_file = _absolute(options.run_file) or _from(environment, "AO_RUN_FILE")
 
     return Settings(
         places=Places(
@@ -67,8 +79,11 @@ def resolve(options: ImportOptions, environment: Mapping[str, str]) -> Settings:
         data_dir=data_dir or home / ".ao" / "data",
         branches="ao/dev" if is_dev else "ao",
         buckets=_absolute(options.claude_dir) or claude_home / "projects",
-        run_file=_from(environment, "AO_RUN_FILE") or home / ".ao" / "running.json",
+        run_file=run_file or home / ".ao" / "running.json",
+        root_is_named=options.root is not None,
+        buckets_are_named=options.claude_dir is not None,
         projects=options.projects,
+        exclude=options.exclude,
         include_ended=options.include_ended,
         is_dry_run=options.dry_run,
         readers=max(options.readers, 1),
@@ -82,7 +97,7 @@ def _find_config(
 ) -> tuple[Path, bool]:
     """Return the configuration's place, and whether it must be there."""
     if options.config is not None:
-        return options.config.expanduser().absolute(), True
+        return _to_absolute(options.config), True
     if options.root is not None:
         return root / CONFIG_NAME, False
     if (named := _from(environment, "AO_GLOBAL_CONFIG")) is not None:
@@ -101,11 +116,15 @@ def _find_config(
     return found or root / CONFIG_NAME, False
 
 
-def _absolute(path: Path | None) -> Path | None:
-    return path and path.expanduser().absolute()
+def _absolute(path: AnyPath | None) -> Path | None:
+    return None if path is None else _to_absolute(path)
+
+
+def _to_absolute(path: AnyPath) -> Path:
+    return Path(path).expanduser().absolute()
 
 
 def _from(environment: Mapping[str, str], name: str) -> Path | None:
     value = environment.get(name)
 
-    return Path(value).expanduser().absolute() if value else None
+    return _to_absolute(value) if value else None

@@ -7,6 +7,7 @@ __all__ = ("verify", "verify_with")
 import os
 from functools import partial
 
+from pipeline.destinations import require_sources
 from pipeline.graph import OnProgress, compare_graph, load_plan, open_workers
 from pipeline.guest import as_guest
 from pipeline.options import ImportOptions, Settings, resolve
@@ -44,6 +45,7 @@ async def _verify(
 ) -> Verification:
     tally = VerificationTally()
     async with open_workers(settings) as workers:
+        await workers.reading.submit(require_sources, settings)
         plan = await load_plan(settings, workers)
         async with open_for_reading(settings.data_dir, workers.reading) as database:
             await compare_graph(

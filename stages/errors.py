@@ -10,6 +10,7 @@ ImportFailed
 ├── ImportRunning       wait for the other import
 ├── Exhausted           give the process more of what ran out
 ├── UnknownProject      correct the name
+├── PlaceRefused        choose another place
 └── UnsupportedBackend  run under asyncio
 """
 
@@ -22,6 +23,7 @@ __all__ = (
     "Exhausted",
     "ImportFailed",
     "ImportRunning",
+    "PlaceRefused",
     "RunFileBroken",
     "StoreUnreadable",
     "UnknownProject",
@@ -144,6 +146,14 @@ class UnknownProject(ImportFailed):
         )
         super().__init__(f"no legacy project is called {quote(project_id)}.{hint}")
         self.project_id, self.resembles = project_id, resembles
+
+
+class PlaceRefused(ImportFailed):
+    """A place that was named is not what it has to be (rule G2). Nothing was written."""
+
+    def __init__(self, place: Path, problem: str, to_do: str) -> None:
+        super().__init__(f"{plain(str(place))} {plain(problem)}; {plain(to_do)}.")
+        self.place, self.problem, self.to_do = place, problem, to_do
 
 
 class UnsupportedBackend(ImportFailed):

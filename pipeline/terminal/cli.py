@@ -169,6 +169,7 @@ def _say_error(error: Exception, *, is_verbose: bool) -> int:
         DaemonRunning,
         ImportFailed,
         ImportRunning,
+        PlaceRefused,
         UnknownProject,
         exhausted_by,
     )
@@ -176,8 +177,10 @@ def _say_error(error: Exception, *, is_verbose: bool) -> int:
     error = exhausted_by(error) or error
     if isinstance(error, ImportFailed):
         click.echo(f"error: {error}", err=True)
-        wrong_use = isinstance(error, DaemonRunning | ImportRunning | UnknownProject)
-        return STATUS_WRONG_USE if wrong_use else STATUS_FAILED
+        is_wrong_use = isinstance(
+            error, DaemonRunning | ImportRunning | PlaceRefused | UnknownProject
+        )
+        return STATUS_WRONG_USE if is_wrong_use else STATUS_FAILED
 
     click.echo(
         f"error: this should not have happened: {type(error).__name__}: {error}. What was "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.terminal.options import INCLUDE_ENDED, path_type
+from pipeline.terminal.options import INCLUDE_ENDED, PATH
 
 # As in the other commands: what does the work is imported where it is used.
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ SIGNALS = tuple(
     "--reports",
     "reports_file",
     metavar="FILE",
-    type=path_type(is_directory=False),
+    type=PATH,
     help="Append one JSON object for each store to this file, as they end.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")

@@ -14,15 +14,17 @@ import click
 from pipeline.terminal.invocation import command_line, run
 from pipeline.terminal.options import (
     CLAUDE_DIR,
+    DRY_RUN,
+    EXCLUDE,
     INCLUDE_ENDED,
     JSON,
+    PATH,
     PROGRESS,
     PROJECT,
     QUIET,
     READERS,
     STORE,
     VERBOSE,
-    path_type,
 )
 from pipeline.terminal.output import print_json
 from pipeline.terminal.statuses import STATUS_INCOMPLETE
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from pipeline.options import ImportOptions
     from pipeline.report import Report
 
+STDOUT = Path("-")
 IMPORT_QUESTION = "Import projects and orchestrator sessions from {root}? [Y/n] "
 
 
@@ -39,16 +42,17 @@ IMPORT_QUESTION = "Import projects and orchestrator sessions from {root}? [Y/n] 
 @STORE
 @CLAUDE_DIR
 @PROJECT
+@EXCLUDE
 @INCLUDE_ENDED
-@click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
+@DRY_RUN
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @JSON
 @click.option(
     "--report",
     "report_file",
     metavar="FILE",
-    type=path_type(is_directory=False),
-    help="Write the report as JSON into this file as well.",
+    type=PATH,
+    help="Write the report as JSON into this file as well; - is stdout, as --json.",
 )
 @READERS
 @PROGRESS
@@ -60,6 +64,7 @@ def import_command(
     data_dir: Path | None,
     claude_dir: Path | None,
     projects: tuple[str, ...],
+    exclude: tuple[str, ...],
     include_ended: bool,
     dry_run: bool,
     yes: bool,
@@ -102,8 +107,9 @@ def import_command(
       XDG_CONFIG_HOME    where the legacy configuration may be, too
       NO_COLOR           no colours
     """
+    from pipeline.destinations import refuse_report
     from pipeline.importing import run_import
-    from pipeline.options import ImportOptions
+    from pipeline.options import ImportOptions, resolve
     from pipeline.terminal.progress_display import open_progress
 
     options = ImportOptions(
@@ -112,12 +118,15 @@ def import_command(
         data_dir=data_dir,
         claude_dir=claude_dir,
         projects=projects,
+        exclude=exclude,
         include_ended=include_ended,
         dry_run=dry_run,
         readers=readers,
     )
-    if report_file is not None:
-        _require_writable(report_file)
+    if report_file == STDOUT:
+        report_file, as_json = None, True
+    elif report_file is not None:
+        refuse_report(report_file, resolve(options, os.environ))
     asks = sys.stdin is not None and sys.stdin.isatty() and not (yes or dry_run)
     if asks and not _wants_import(options):
         return
@@ -133,19 +142,6 @@ def import_command(
         _show_report(report, options, as_json=as_json, quiet=quiet, verbose=verbose)
     if report.has_failures:
         raise click.exceptions.Exit(STATUS_INCOMPLETE)
-
-
-def _require_writable(file: Path) -> None:
-    """Refuse a report's place now rather than after the import."""
-    directory = file.absolute().parent
-    if not os.path.isdir(directory):
-        problem = f"there is no directory {str(directory)!r}"
-    elif not os.access(directory, os.W_OK | os.X_OK):
-        problem = f"nothing can be written in {str(directory)!r}"
-    else:
-        return
-
-    raise click.BadParameter(problem, param_hint="'--report'")
 
 
 def _wants_import(options: ImportOptions) -> bool:

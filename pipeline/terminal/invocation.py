@@ -26,6 +26,7 @@ def command_line(command: str, options: ImportOptions, *more: str) -> str:
         ("--data-dir", options.data_dir),
         ("--claude-dir", options.claude_dir),
         *(("--project", project) for project in options.projects),
+        *(("--exclude", project) for project in options.exclude),
     ):
         words += [name, str(value)] if value is not None else []
     words += ["--include-ended"] if options.include_ended else []

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 __all__ = (
     "CLAUDE_DIR",
+    "DRY_RUN",
+    "EXCLUDE",
     "INCLUDE_ENDED",
     "JSON",
+    "PATH",
     "PROGRESS",
     "PROJECT",
     "QUIET",
     "READERS",
     "STORE",
     "VERBOSE",
-    "path_type",
 )
 
 from collections.abc import Callable
@@ -24,14 +26,8 @@ import click
 T = TypeVar("T")
 
 
-def path_type(*, is_directory: bool) -> click.Path:
-    # Whether it can be read is found out where that says what to do about it.
-    return click.Path(
-        file_okay=not is_directory,
-        dir_okay=is_directory,
-        readable=False,
-        path_type=Path,
-    )
+# Whether it is there and fit is found out where that says what to do about it.
+PATH = click.Path(path_type=Path, readable=False)
 
 
 def _options(*options: Callable[[T], T]) -> Callable[[T], T]:
@@ -48,26 +44,26 @@ STORE = _options(
         "--from",
         "root",
         metavar="DIR",
-        type=path_type(is_directory=True),
+        type=PATH,
         help="Legacy state root.  [default: ~/.agent-orchestrator]",
     ),
     click.option(
         "--config",
         metavar="FILE",
-        type=path_type(is_directory=False),
+        type=PATH,
         help="The legacy configuration, if it is not config.yaml in the root.",
     ),
     click.option(
         "--data-dir",
         metavar="DIR",
-        type=path_type(is_directory=True),
+        type=PATH,
         help="Data dir of the new application.  [default: $AO_DATA_DIR or ~/.ao/data]",
     ),
 )
 CLAUDE_DIR = click.option(
     "--claude-dir",
     metavar="DIR",
-    type=path_type(is_directory=True),
+    type=PATH,
     help="Claude Code's transcripts.  "
     "[default: $CLAUDE_CONFIG_DIR/projects or ~/.claude/projects]",
 )
@@ -77,6 +73,15 @@ PROJECT = click.option(
     metavar="ID",
     multiple=True,
     help="Only this project; may be given several times.",
+)
+EXCLUDE = click.option(
+    "--exclude",
+    metavar="ID",
+    multiple=True,
+    help="Leave this project out; may be given several times.",
+)
+DRY_RUN = click.option(
+    "-n", "--dry-run", is_flag=True, help="Show what would be done; write nothing."
 )
 INCLUDE_ENDED = click.option(
     "--include-ended",

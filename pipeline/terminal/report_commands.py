@@ -10,6 +10,7 @@ __all__ = (
     "verify_command",
 )
 
+import os
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ import click
 from pipeline.terminal.invocation import command_line, run
 from pipeline.terminal.options import (
     CLAUDE_DIR,
+    EXCLUDE,
     INCLUDE_ENDED,
     JSON,
     PROGRESS,
@@ -34,6 +36,7 @@ from pipeline.terminal.statuses import STATUS_FAILED, STATUS_INCOMPLETE
 @STORE
 @CLAUDE_DIR
 @PROJECT
+@EXCLUDE
 @INCLUDE_ENDED
 @JSON
 def status_command(as_json: bool, **places: Any) -> None:
@@ -52,13 +55,15 @@ def status_command(as_json: bool, **places: Any) -> None:
       0    always, also for a broken store: "error" says what is wrong with it
       2    wrong use
     """
-    from pipeline.options import ImportOptions
+    from pipeline.destinations import require_sources
+    from pipeline.options import ImportOptions, resolve
     from pipeline.probing import probe
     from pipeline.terminal.answers import summarize_probe
     from pipeline.terminal.rendering import show
     from stages.floor.text import plain
 
     options = ImportOptions(**places)
+    require_sources(resolve(options, os.environ))
     found = run(probe(options))
     if as_json:
         print_json(
@@ -83,6 +88,7 @@ def status_command(as_json: bool, **places: Any) -> None:
 @STORE
 @CLAUDE_DIR
 @PROJECT
+@EXCLUDE
 @INCLUDE_ENDED
 @JSON
 def list_command(as_json: bool, **places: Any) -> None:
@@ -214,6 +220,7 @@ def explain_command(kind: str) -> None:
 @STORE
 @CLAUDE_DIR
 @PROJECT
+@EXCLUDE
 @INCLUDE_ENDED
 @JSON
 @READERS

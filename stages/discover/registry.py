@@ -72,19 +72,22 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True):
         """Whether there are records, and nothing says whose they are (rule C9)."""
         return any(each.kind == "no-registry" for each in self.notes)
 
-    def only(self, ids: Collection[str]) -> Registry:
-        """Return the registry as if it had these projects alone; none means all.
+    def only(self, ids: Collection[str], without: Collection[str] = ()) -> Registry:
+        """Return the registry as if it had these projects alone; no ids mean all.
 
         What the others are called still counts.
         """
-        if not ids:
+        if not ids and not without:
             return self
+
+        def is_meant(project_id: str | None) -> bool:
+            return (not ids or project_id in ids) and project_id not in without
 
         return replace(
             self,
-            projects=tuple(each for each in self.projects if each.id in ids),
-            invalid=tuple(each for each in self.invalid if each.project_id in ids),
-            notes=tuple(each for each in self.notes if each.project_id in ids),
+            projects=tuple(each for each in self.projects if is_meant(each.id)),
+            invalid=tuple(each for each in self.invalid if is_meant(each.project_id)),
+            notes=tuple(each for each in self.notes if is_meant(each.project_id)),
         )
 
 

@@ -32,6 +32,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     store = Store(tmp_path)
     store.project()
     store.record()
+    store.buckets.mkdir(parents=True)
 
     return store
 

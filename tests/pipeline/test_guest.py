@@ -282,7 +282,9 @@ async def test_no_warning_waits_for_the_garbage_collector(
 @pytest.mark.parametrize(
     ("file", "content", "expected"),
     [
-        pytest.param("config.yaml", "projects: [", ConfigBroken, id="configuration"),
+        pytest.param(
+            "root/config.yaml", "projects: [", ConfigBroken, id="configuration"
+        ),
         pytest.param("data/ao.db", "no database", DatabaseUnusable, id="database"),
         pytest.param("data", "no directory", WriteFailed, id="data-dir"),
     ],
@@ -290,13 +292,15 @@ async def test_no_warning_waits_for_the_garbage_collector(
 async def test_an_error_is_the_one_cause_and_not_a_group(
     tmp_path: Path, file: str, content: str, expected: type[Exception]
 ) -> None:
-    (tmp_path / "config.yaml").write_text("projects: {app: {path: /app}}")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "config.yaml").write_text("projects: {app: {path: /app}}")
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(content)
     leftovers = Leftovers(tmp_path)
 
     with pytest.raises(expected) as raised:
-        await run_import(ImportOptions(root=tmp_path, data_dir=tmp_path / "data"))
+        await run_import(ImportOptions(root=root, data_dir=tmp_path / "data"))
 
     assert raised.value.__cause__ is not None
     assert raised.value.__context__ is raised.value.__cause__

@@ -218,10 +218,60 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_import(
     assert ao_import(store.home, "import", "--report", str(file)) == (
         2,
         "",
-        USAGE.format(command="import")
-        + f"Error: Invalid value for '--report': there is no directory {str(file.parent)!r}\n",
+        f"error: {file} cannot be written: there is no directory {file.parent}; "
+        "choose another file for the report.\n",
     )
     assert not store.data_dir.exists()
+
+
+def test_a_report_to_stdout_is_all_that_is_there(store: Store) -> None:
+    status, stdout, stderr = ao_import(store.home, "import", "--report", "-")
+
+    assert (status, stderr) == (0, "")
+    assert json.loads(stdout)["projectsImported"] == 1
+    assert not (store.home / "-").exists()
+
+
+def test_a_mistyped_root_is_wrong_use_for_a_status_too(tmp_path: Path) -> None:
+    (tmp_path / "typo").touch()
+    done = ao_import(tmp_path, "status", "--from", "typo")
+
+    assert (done.status, done.stdout) == (2, "")
+    assert "typo is no directory" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        pytest.param(["--from", "repos"], 2, "repos is no directory", id="root"),
+        pytest.param(["--claude-dir", "typo"], 2, "typo is no directory", id="buckets"),
+        pytest.param(
+            ["--claude-dir", ".claude"],
+            2,
+            ".claude is the home of Claude Code, not the directory of its transcripts; "
+            "name {home}/.claude/projects.",
+            id="home-of-claude-code",
+        ),
+        pytest.param(
+            ["--data-dir", ".agent-orchestrator/data"],
+            2,
+            "data lies in the legacy store {home}/.agent-orchestrator,",
+            id="data-dir-in-the-store",
+        ),
+        pytest.param(["--config", "typo"], 1, "typo cannot be read", id="config"),
+    ],
+)
+def test_a_place_that_is_not_fit_is_refused_before_anything_is_written(
+    store: Store, arguments: list[str], status: int, said: str
+) -> None:
+    store.write("repos", "a file")
+    before = snapshot(store.home)
+    done = ao_import(store.home, "import", *arguments)
+
+    assert (done.status, done.stdout) == (status, "")
+    assert said.format(home=store.home) in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert snapshot(store.home) == before
 
 
 def test_progress_in_a_pipe_is_lines_on_stderr(store: Store) -> None:
@@ -310,6 +360,21 @@ def test_a_mistyped_project_is_answered_with_what_it_resembles(store: Store) -> 
         2,
         "",
         'error: no legacy project is called "ap". Did you mean "app"?\n',
+    )
+
+
+def test_a_project_that_is_excluded_is_left_out_and_must_be_known(
+    partial: Store,
+) -> None:
+    done = ao_import(partial.home, "import", "--json", "--exclude", "bad")
+    report = json.loads(done.stdout)
+
+    assert done.status == 0
+    assert [project["id"] for project in report["projects"]] == ["app"]
+    assert ao_import(partial.home, "import", "--exclude", "bda") == (
+        2,
+        "",
+        'error: no legacy project is called "bda". Did you mean "bad"?\n',
     )
 
 

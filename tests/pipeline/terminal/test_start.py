@@ -241,6 +241,7 @@ def test_without_a_command_the_offer_is_all(tmp_path: Path) -> None:
 def test_other_places_are_looked_at_when_named(store: Store, tmp_path: Path) -> None:
     elsewhere = tmp_path / "home"
     elsewhere.mkdir()
+    store.buckets.mkdir(parents=True)
 
     status, _ = on_terminal(
         elsewhere,
