@@ -129,12 +129,12 @@ class ImportRunning(ImportFailed):
 class Exhausted(ImportFailed):
     """The system gave no more of something that every program needs."""
 
-    def __init__(self, resource: str, remedy: str) -> None:
+    def __init__(self, found: str, remedy: str) -> None:
         super().__init__(
-            f"there is no more {resource}; {remedy}. What was imported before stays; "
-            "running the import again is safe and continues."
+            f"{found}; {remedy}. What was imported before stays; running the import "
+            "again is safe and continues."
         )
-        self.resource, self.remedy = resource, remedy
+        self.found, self.remedy = found, remedy
 
 
 class UnknownProject(ImportFailed):
@@ -164,8 +164,22 @@ class UnsupportedBackend(ImportFailed):
         self.backend = backend
 
 
-_MEMORY = ("memory", "end other programs or raise the limit (`ulimit -v`)")
-_FILES = ("room for open files", "raise the limit of open files (`ulimit -n`)")
+_MEMORY = (
+    "the memory ran out",
+    "end other programs or raise the limit (`ulimit -v`)",
+)
+_FILES = (
+    "the limit of open files was reached",
+    "raise it (`ulimit -n`)",
+)
+_THREADS = (
+    "the system starts no more threads",
+    "end other programs or raise the limits (`ulimit -u`, `ulimit -v`)",
+)
+_NO_DIRECTORY = (
+    "the working directory is gone",
+    "change into one that is there",
+)
 _BY_NUMBER = {
     errno.EMFILE: _FILES,
     errno.ENFILE: _FILES,
@@ -179,10 +193,10 @@ def exhausted_by(error: BaseException) -> Exhausted | None:
     if isinstance(error, MemoryError):
         found = _MEMORY
     elif isinstance(error, RuntimeError) and "start new thread" in str(error):
-        found = ("room for threads", "raise the limit of processes (`ulimit -u`)")
+        found = _THREADS
     elif isinstance(error, FileNotFoundError) and error.filename is None:
         # Only what asks for the working directory names no file.
-        found = ("working directory", "change into one that is there")
+        found = _NO_DIRECTORY
     elif isinstance(error, OSError):
         found = _BY_NUMBER.get(error.errno or 0)
 

@@ -29,7 +29,7 @@ ODD = Path("/a\nb")
         ConfigBroken(ODD, 3, 7, "odd\x1b"),
         DaemonRunning(7),
         DatabaseUnusable(ODD, "odd\x1b"),
-        Exhausted("memory", "end other programs"),
+        Exhausted("the memory ran out", "end other programs"),
         ImportRunning(ODD),
         RunFileBroken(ODD, "odd\x1b"),
         StoreUnreadable(ODD, "odd\x1b"),
@@ -64,19 +64,25 @@ def test_every_kind_of_failure_stands_in_the_tree_of_the_docstring() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "resource"),
+    ("error", "said"),
     [
-        pytest.param(MemoryError(), "memory", id="memory"),
-        pytest.param(OSError(errno.ENOMEM, "x"), "memory", id="the-system's-memory"),
+        pytest.param(MemoryError(), "the memory ran out", id="memory"),
         pytest.param(
-            RuntimeError("can't start new thread"), "room for threads", id="threads"
+            OSError(errno.ENOMEM, "x"), "the memory ran out", id="the-system's-memory"
         ),
         pytest.param(
-            OSError(errno.EMFILE, "x", "/a"), "room for open files", id="descriptors"
+            RuntimeError("can't start new thread"),
+            "the system starts no more threads",
+            id="threads",
+        ),
+        pytest.param(
+            OSError(errno.EMFILE, "x", "/a"),
+            "the limit of open files was reached",
+            id="descriptors",
         ),
         pytest.param(
             FileNotFoundError(errno.ENOENT, "x"),
-            "working directory",
+            "the working directory is gone",
             id="the-working-directory",
         ),
         pytest.param(FileNotFoundError(errno.ENOENT, "x", "/a"), None, id="a-file"),
@@ -86,8 +92,8 @@ def test_every_kind_of_failure_stands_in_the_tree_of_the_docstring() -> None:
     ],
 )
 def test_want_of_what_every_program_needs_is_told_from_mistakes(
-    error: Exception, resource: str | None
+    error: Exception, said: str | None
 ) -> None:
     found = exhausted_by(error)
 
-    assert (found and found.resource) == resource
+    assert (found and found.found) == said
