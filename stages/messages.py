@@ -155,7 +155,7 @@ class LegacyProject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # The fields of the three rows are the columns that we write, in this order. What is the
-# same in all rows of a table is a default.
+# same in all rows of a table is a default (rule D7).
 class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table `projects`."""
 

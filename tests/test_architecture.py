@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,39 @@ def test_module_names_what_it_offers_in_a_sorted_tuple(module: Path) -> None:
     assert not [name for name in names if name.startswith("_")]
     imported = importlib.import_module(".".join(module.with_suffix("").parts))
     assert all(hasattr(imported, name) for name in names)
+
+
+RULES = [
+    f"{letter}{number}"
+    for letter, count in {
+        "C": 9,
+        "P": 6,
+        "B": 8,
+        "S": 8,
+        "L": 9,
+        "T": 6,
+        "D": 11,
+        "G": 3,
+    }.items()
+    for number in range(1, count + 1)
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rule_is_named_where_it_is_carried_out_and_where_it_is_tested(
+    rule: str,
+) -> None:
+    pattern = re.compile(rf"(?<![A-Za-z0-9]){rule}(?![0-9A-Za-z])")
+    folders = {"code": ("pipeline", "stages"), "tests": ("tests",)}
+    named = {
+        name
+        for name, places in folders.items()
+        for place in places
+        for file in (ROOT / place).rglob("*.py")
+        if pattern.search(file.read_text(encoding="utf-8"))
+    }
+
+    assert named == {"code", "tests"}
 
 
 def test_pipeline_exports_what_it_says() -> None:

@@ -1,4 +1,4 @@
-"""The schema of version 10, as one transaction of our own (rules D2, D3, D8)."""
+"""The schema of version 10, as one transaction of our own (rules D2, D3, D5, D8)."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class _Losses:
 
 def _map_config(entry: Entry, losses: _Losses) -> _ProjectConfig:
     behaviour = entry.behaviour
-    orchestrator_model = (
+    orchestrator_model = (  # rule B6
         behaviour.orchestrator.orchestrator_model
         or behaviour.orchestrator.model
         or behaviour.shared.orchestrator_model

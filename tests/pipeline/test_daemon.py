@@ -113,6 +113,7 @@ async def test_run_file_that_does_not_say_is_an_error_that_names_it(
         await refuse_daemon(run_file(tmp_path, content), workers)
 
 
+# Rule G3.
 async def test_legacy_application_that_lives_is_noted(
     tmp_path: Path, workers: Workers, process: subprocess.Popen[bytes]
 ) -> None:

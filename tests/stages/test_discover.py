@@ -554,6 +554,7 @@ async def test_names_and_times_come_from_the_best_source(store: Store) -> None:
     assert (after.display_name, after.registered_at) == ("P", MODIFIED)
 
 
+# Rule C2: what the last legacy versions write.
 async def test_registration_time_of_the_entry_counts_in_epoch_seconds(
     store: Store,
 ) -> None:

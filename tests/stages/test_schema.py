@@ -1,4 +1,4 @@
-"""The schema of version 10, object by object, against facts that stand beside this file."""
+"""The schema of version 10, object by object, against facts beside this file (D2, D3, D8)."""
 
 from __future__ import annotations
 

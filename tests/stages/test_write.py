@@ -92,6 +92,7 @@ def outcomes(written: list[WrittenProject]) -> list[tuple[str, str, str, list[st
 
 
 async def test_rows_and_change_are_written(tmp_path: Path) -> None:
+    """The session's insertion is what is captured, and nothing else (rules D5, D7)."""
     (written,) = await write(tmp_path, planned())
 
     assert outcomes([written]) == [

@@ -1,3 +1,5 @@
+"""A copy appears whole or not at all, and follows no link (rules T5, T6)."""
+
 from __future__ import annotations
 
 import errno
