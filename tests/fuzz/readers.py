@@ -349,7 +349,7 @@ def _decode(record: dict[str, object], *, is_v1: bool) -> None:
 
     if planned.session is not None:
         for name in planned.session.__struct_fields__:
-            assert getattr(planned.session, name).encode() is not None
+            assert str(getattr(planned.session, name)).encode() is not None
     for note in (*planned.session_notes, *planned.record_notes):
         _check_line(note.text)
 
