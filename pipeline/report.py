@@ -16,7 +16,7 @@ __all__ = (
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -30,6 +30,7 @@ from stages.messages import (
     Checked,
     Note,
     OrchestratorOutcome,
+    ProjectOutcome,
     RelocatedProject,
     Severity,
     TranscriptOutcome,
@@ -286,33 +287,81 @@ class Tally:
 class VerificationTally:
     """Adds up how the projects compare."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._started = time.perf_counter()
-        self._checked = self._missing = 0
-        self._bytes = 0
+        self._bytes = self._sessions_read = 0
+        self._projects: Counter[ProjectOutcome] = Counter()
+        self._orchestrators: Counter[OrchestratorOutcome] = Counter()
         self._faults: list[Note] = []
         self._changed: list[Note] = []
+        self._not_there: list[Note] = []
+        self._worktrees: list[Note] = []
 
     def add(self, checked: Checked) -> None:
         """Add one project."""
-        self._checked += 1
-        self._missing += any(each.kind == "project-missing" for each in checked.faults)
+        self._projects[checked.project] += 1
+        self._orchestrators[checked.orchestrator] += 1
         self._bytes += checked.transcript_bytes
+        self._sessions_read += checked.sessions_read
         self._faults += checked.faults
         self._changed += checked.changed
+        self._not_there += checked.not_there
+        self._worktrees += checked.worktrees
 
-    def verification(self, *, projects_invalid: int) -> Verification:
-        """Return the result, in the order of the projects' ids."""
+    def verification(
+        self, *, invalid: Sequence[Note], notes: Iterable[Note], daemon: int | None
+    ) -> Verification:
+        """Return the result, in the order of the projects' ids, ended sessions first.
+
+        `invalid` is about the projects that could not be planned, `notes` about the
+        store; `daemon` is the process id of a live one.
+        """
+        settings = self._settings
+        projects, orchestrators = self._projects, self._orchestrators
+        left_out = [
+            each
+            for each in notes
+            if each.severity == "failed" or KINDS[each.kind].leaves_out
+        ]
+        changed = sorted(
+            _in_order(self._changed), key=lambda each: each.kind != "session-ended"
+        )
+
         return Verification(
-            projects_checked=self._checked,
-            projects_present=self._checked - self._missing,
-            projects_missing=self._missing,
-            projects_invalid=projects_invalid,
+            projects_checked=projects.total(),
+            projects_present=projects["present"],
+            projects_missing=projects["imported"],
+            projects_conflicting=projects["conflicting"],
+            projects_invalid=len(invalid),
+            orchestrators_present=orchestrators["present"],
+            orchestrators_missing=orchestrators["imported"],
+            orchestrators_skipped=orchestrators["skipped"],
+            orchestrators_absent=orchestrators["absent"],
             transcript_bytes=self._bytes,
+            sessions_left=_left_behind(self._sessions_read, orchestrators),
             faults=tuple(map(to_problem, _in_order(self._faults))),
-            changed=tuple(map(to_problem, _in_order(self._changed))),
+            changed=tuple(map(to_problem, changed)),
+            not_there=tuple(
+                map(to_problem, _in_order([*left_out, *invalid, *self._not_there]))
+            ),
+            worktrees=tuple(map(to_problem, _in_order(self._worktrees))),
+            daemon=daemon,
+            root=_encodable(str(settings.places.root)),
+            data_dir=_encodable(str(settings.data_dir)),
+            claude_dir=_encodable(str(settings.buckets)),
+            started_at=settings.now,
             seconds=round(time.perf_counter() - self._started, 3),
         )
+
+
+def _left_behind(
+    sessions_read: int, orchestrators: Mapping[OrchestratorOutcome, int]
+) -> int:
+    """Return how many records are no orchestrator's that came, now or earlier."""
+    came = orchestrators["imported"] + orchestrators["present"]
+
+    return max(sessions_read - came, 0)
 
 
 def _counts(projects: Collection[RelocatedProject]) -> dict[str, int]:
@@ -321,8 +370,6 @@ def _counts(projects: Collection[RelocatedProject]) -> dict[str, int]:
     orchestrators = Counter(project.orchestrator for project in projects)
     transcripts = Counter(project.transcript for project in projects)
     sessions_read = sum(project.sessions_read for project in projects)
-    # Those that came, now or earlier, have a record each.
-    came = orchestrators["imported"] + orchestrators["present"]
 
     return {
         "projects_imported": rows["imported"],
@@ -337,7 +384,7 @@ def _counts(projects: Collection[RelocatedProject]) -> dict[str, int]:
         "transcripts_missing": transcripts["missing"],
         "transcripts_failed": transcripts["failed"],
         "sessions_read": sessions_read,
-        "sessions_left": max(sessions_read - came, 0),
+        "sessions_left": _left_behind(sessions_read, orchestrators),
         "files_skipped": sum(project.files_skipped for project in projects),
     }
 

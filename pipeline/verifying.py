@@ -7,6 +7,7 @@ __all__ = ("verify", "verify_with")
 import os
 from functools import partial
 
+from pipeline.daemon import find_daemon
 from pipeline.destinations import require_sources
 from pipeline.graph import OnProgress, compare_graph, load_plan, open_workers
 from pipeline.guest import as_guest
@@ -43,10 +44,11 @@ async def verify_with(
 async def _verify(
     settings: Settings, on_progress: OnProgress | None, meter: Meter
 ) -> Verification:
-    tally = VerificationTally()
+    tally = VerificationTally(settings)
     async with open_workers(settings) as workers:
         await workers.reading.submit(require_sources, settings)
         plan = await load_plan(settings, workers)
+        daemon = await find_daemon(settings.run_file, workers.reading)
         async with open_for_reading(settings.data_dir, workers.reading) as database:
             await compare_graph(
                 settings,
@@ -59,5 +61,8 @@ async def _verify(
             )
 
         return await workers.reading.submit(
-            tally.verification, projects_invalid=len(plan.invalid)
+            tally.verification,
+            invalid=plan.invalid,
+            notes=plan.notes,
+            daemon=daemon,
         )

@@ -276,6 +276,11 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """How a planned project compares with the new store."""
 
     id: str
+    project: ProjectOutcome  # imported: an import would bring it, so it is missing
+    orchestrator: OrchestratorOutcome  # likewise
     faults: tuple[Note, ...]  # missing rows, missing or other transcripts
     changed: tuple[Note, ...]  # rows that are there and differ by now
+    not_there: tuple[Note, ...]  # what no import can bring, or what the rules leave out
+    worktrees: tuple[Note, ...]  # legacy ones that are still there
     transcript_bytes: int  # compared
+    sessions_read: int

@@ -6,13 +6,13 @@ documentation and the tests read `KINDS`.
 
 from __future__ import annotations
 
-__all__ = ("KINDS", "Kind", "note")
+__all__ = ("KINDS", "Kind", "note", "transcript_lost")
 
 from typing import Literal
 
 import msgspec
 
-from stages.messages import Note, Severity
+from stages.messages import Located, Note, Severity
 
 Result = Literal["import", "verification"]
 
@@ -381,3 +381,15 @@ def note(
         source=source,
         about=about,
     )
+
+
+def transcript_lost(project_id: str, uuid: str, located: Located) -> Note | None:
+    """Return the note on a transcript of which there is none to take (rules T3, T4)."""
+    if located.state == "ambiguous":
+        text = f"transcript {uuid} differs between several buckets, none was taken: "
+        return note("transcript-ambiguous", project_id, text + located.detail)
+    if located.state == "nowhere" and uuid:
+        text = f"transcript {uuid} is nowhere to be found"
+        return note("transcript-missing", project_id, text)
+
+    return None

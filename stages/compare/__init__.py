@@ -9,8 +9,9 @@ from functools import partial
 
 from anyio.abc import ObjectSendStream
 
-from stages.compare.rows import RowComparer, read_rows
+from stages.compare.rows import compare_rows, read_rows
 from stages.compare.transcripts import TranscriptComparer
+from stages.database.decision import Decider
 from stages.database.lookup import find_owners
 from stages.database.reading import Reader
 from stages.floor.buckets import Buckets
@@ -42,7 +43,7 @@ async def run(
     comparisons = InOrder(COMPARISONS_AHEAD * workers.count, send.send)
     async with receive, send:
         find_all = partial(find_owners, workers)
-        rows = RowComparer(
+        decider = Decider(
             await (database.read(find_all) if database else find_all(None))
         )
         while batch := await receive_batch(receive, PROJECTS_PER_QUERY):
@@ -50,9 +51,11 @@ async def run(
             lookup, projects, sessions = await (
                 database.read(find) if database else find(None)
             )
-            for planned in batch:
-                checked, plan = rows.compare(planned, lookup, projects, sessions)
-                if plan is None or not plan.uuid:
+            decisions = decider.decide(batch, lookup)
+            for planned, decided in zip(batch, decisions, strict=True):
+                checked = compare_rows(planned, decided, lookup, projects, sessions)
+                plan = decided.transcript
+                if decided.orchestrator != "present" or plan is None or not plan.uuid:
                     await send.send(checked)
                     continue
                 await comparisons.add(

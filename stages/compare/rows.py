@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("RowComparer", "read_rows")
+__all__ = ("Rows", "compare_rows", "read_rows")
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import aiosqlite
 import msgspec
 
 from stages.database.lookup import Lookup, look_up
-from stages.floor.buckets import is_uuid
 from stages.floor.json_text import decode_object
 from stages.floor.text import quote
 from stages.messages import (
@@ -19,9 +18,9 @@ from stages.messages import (
     PlannedProject,
     ProjectRow,
     SessionRow,
-    TranscriptPlan,
+    WrittenProject,
 )
-from stages.notes import note
+from stages.notes import KINDS, note
 
 _PROJECT_COLUMNS = (
     "path",
@@ -41,14 +40,17 @@ _SESSION_COLUMNS = (
     "created_at",
     "updated_at",
     "display_name",
+    "is_terminated",
 )
+# Notes on an orchestrator that has ended, or is of no use, on the legacy side.
+_ENDED = frozenset({"terminal", "not-importable"})
 
-_Rows = dict[str, dict[str, object]]
+Rows = dict[str, dict[str, object]]
 
 
 async def read_rows(
     batch: list[PlannedProject], connection: aiosqlite.Connection | None
-) -> tuple[Lookup, _Rows, _Rows]:
+) -> tuple[Lookup, Rows, Rows]:
     """Return what the database has of these projects, and their rows by id."""
     sessions = [planned.session.id for planned in batch if planned.session]
     ids = [planned.project.id for planned in batch]
@@ -65,7 +67,7 @@ async def _rows(
     table: str,
     columns: tuple[str, ...],
     ids: Iterable[str],
-) -> _Rows:
+) -> Rows:
     if connection is None:
         return {}
 
@@ -78,67 +80,68 @@ async def _rows(
     return {row[0]: dict(zip(columns, tuple(row)[1:], strict=True)) for row in rows}
 
 
-class RowComparer:
-    """Compares row by row; what it has seen of a run's paths it keeps."""
+def compare_rows(
+    planned: PlannedProject,
+    decided: WrittenProject,
+    lookup: Lookup,
+    projects: Rows,
+    sessions: Rows,
+) -> Checked:
+    """Return how the rows compare; `decided` is what an import would do (P4, P5, L8)."""
+    faults: list[Note] = []
+    changed: list[Note] = []
+    row, session = planned.project, planned.session
+    orchestrator = decided.orchestrator
+    if decided.project == "present":
+        changed += _differences(row.id, "project", row, projects[row.id])
+    elif decided.project == "imported":
+        faults.append(note("project-missing", row.id, "its row is missing"))
+    if session is not None and orchestrator == "present":
+        changed += _compare_session(session, sessions[session.id])
+    elif session is not None and orchestrator == "imported":
+        text = f"the session {quote(session.id)} is missing"
+        faults.append(note("session-missing", row.id, text))
+    elif session is None and row.id in lookup.numbered:
+        # The legacy application has ended it since; what was imported before is there.
+        orchestrator = "present"
 
-    def __init__(self, owners: Mapping[str, str]) -> None:
-        self._id_by_path = dict(owners)
-
-    def compare(
-        self, planned: PlannedProject, lookup: Lookup, projects: _Rows, sessions: _Rows
-    ) -> tuple[Checked, TranscriptPlan | None]:
-        """Compare the rows; the plan is that of the transcript to compare next."""
-        faults: list[Note] = []
-        changed: list[Note] = []
-        transcript: TranscriptPlan | None = None
-        row, session = planned.project, planned.session
-        if row.id in lookup.project_ids:
-            changed += _differences(row.id, "project", row, projects[row.id])
-        else:
-            owner = self._id_by_path.setdefault(planned.real_path, row.id)
-            if owner != row.id:  # left out by rule P5
-                return Checked(
-                    id=row.id, faults=(), changed=(), transcript_bytes=0
-                ), None
-            faults.append(note("project-missing", row.id, "its row is missing"))
-
-        if session is not None:
-            existing = lookup.sessions.get(session.id)
-            if existing is not None and existing.project_id == row.id:
-                found = sessions[session.id]
-                changed += _differences(row.id, "session", session, found)
-                transcript = _plan_of(planned.transcript, found)
-            elif existing is not None:
-                text = (
-                    f"the session {quote(session.id)} is missing; the one of that name "
-                    f"belongs to {quote(existing.project_id)}"
-                )
-                faults.append(note("session-missing", row.id, text))
-            elif row.id not in lookup.numbered and row.id not in lookup.live:  # else L8
-                text = f"the session {quote(session.id)} is missing"
-                faults.append(note("session-missing", row.id, text))
-
-        checked = Checked(
-            id=row.id, faults=tuple(faults), changed=tuple(changed), transcript_bytes=0
-        )
-        return checked, transcript
-
-
-def _plan_of(
-    plan: TranscriptPlan | None, found: dict[str, object]
-) -> TranscriptPlan | None:
-    if plan is None or not plan.is_found:
-        return plan
-
-    uuid = found["agent_session_id"]
-    if not isinstance(uuid, str) or not is_uuid(uuid):
-        return None
-
-    return (
-        plan
-        if uuid == plan.uuid
-        else msgspec.structs.replace(plan, uuid=uuid, located=None)
+    return Checked(
+        id=row.id,
+        project=decided.project,
+        orchestrator=orchestrator,
+        faults=tuple(faults),
+        changed=tuple(changed),
+        not_there=_not_there(planned, decided, has_session=orchestrator == "present"),
+        worktrees=tuple(
+            each for each in planned.session_notes if each.kind == "worktree-stays"
+        ),
+        transcript_bytes=0,
+        sessions_read=planned.sessions_read,
     )
+
+
+def _not_there(
+    planned: PlannedProject, decided: WrittenProject, *, has_session: bool
+) -> tuple[Note, ...]:
+    """Return the notes on what is left behind, also those that an import gave before."""
+    notes = (*planned.project_notes, *planned.session_notes, *decided.notes)
+
+    return tuple(
+        each
+        for each in dict.fromkeys(notes)
+        if (each.severity == "failed" or KINDS[each.kind].leaves_out)
+        and not (has_session and each.kind in _ENDED)
+    )
+
+
+def _compare_session(session: SessionRow, found: dict[str, object]) -> list[Note]:
+    columns = {name: value for name, value in found.items() if name != "is_terminated"}
+    changed = _differences(session.project_id, "session", session, columns)
+    if not found["is_terminated"]:
+        return changed
+
+    text = f"the new application has ended its orchestrator {quote(session.id)}"
+    return [note("session-ended", session.project_id, text), *changed]
 
 
 def _differences(

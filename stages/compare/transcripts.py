@@ -15,7 +15,7 @@ from stages.floor.directories import Directory, walk
 from stages.floor.files import begins_with, reason
 from stages.floor.text import Names, quote
 from stages.messages import Checked, Located, Note, TranscriptPlan
-from stages.notes import note
+from stages.notes import note, transcript_lost
 
 
 class TranscriptComparer:
@@ -31,10 +31,12 @@ class TranscriptComparer:
         located = plan.located or self._buckets.find(plan)
         comparison = _Comparison(self._count, self._check)
         faults = self._faults(checked.id, plan, located, comparison)
+        lost = transcript_lost(checked.id, plan.uuid, located)
 
         return replace(
             checked,
             faults=checked.faults + faults,
+            not_there=(*checked.not_there, *((lost,) if lost else ())),
             transcript_bytes=comparison.size_bytes,
         )
 

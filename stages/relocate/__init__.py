@@ -30,7 +30,7 @@ from stages.messages import (
     TranscriptPlan,
     WrittenProject,
 )
-from stages.notes import note
+from stages.notes import note, transcript_lost
 from stages.relocate.copying import DIRECTORY_MODE, Survey, copy_transcript, survey
 from stages.relocate.working import discard_leftovers
 
@@ -255,16 +255,9 @@ def _copy_due(
         which = f"transcript {plan.uuid}" if plan.uuid else "the transcript"
         text = f"{which} could not be looked for: {located.detail}"
         return _failed(project_id, text, None)
-    if located.state == "ambiguous":
-        text = (
-            f"transcript {plan.uuid} differs between several buckets, none was taken: "
-        )
-        found = note("transcript-ambiguous", project_id, text + located.detail)
-        return _Result(outcome="missing", notes=(found,))
     if not located.bucket:
-        text = f"transcript {plan.uuid} is nowhere to be found"
-        missing = note("transcript-missing", project_id, text)
-        return _Result(outcome="missing", notes=(missing,) if plan.uuid else ())
+        lost = transcript_lost(project_id, plan.uuid, located)
+        return _Result(outcome="missing", notes=(lost,) if lost else ())
 
     text = f"transcript {plan.uuid} was taken from the bucket {quote(located.bucket)}"
     moved = note("transcript-moved", project_id, text)

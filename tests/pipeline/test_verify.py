@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def store(tmp_path: Path) -> Store:
         store.write(bucket / f"{uuid}.jsonl", "x" * 1024)
         store.write(bucket / uuid / "subagents" / "agent-1.jsonl", "y" * 1024)
     anyio.run(store.run_import)
+    for name in ("app", "web"):
+        (store.home / "wt" / name).rmdir()
 
     return store
 
@@ -168,3 +171,82 @@ def test_progress_in_a_pipe_is_lines_on_stderr(store: Store) -> None:
         "Checked:        1 project (1 there), 2.0 KiB of transcripts\n"
     )
     assert stderr == "sessions read 1/1, compared 1/1, 2.0 KiB\n"
+
+
+def test_a_worktree_that_stays_keeps_the_old_store(store: Store) -> None:
+    store.worktree("web")
+
+    status, stdout, stderr = ao_import(store.home, "verify")
+
+    assert (status, stderr) == (0, "")
+    assert f'  - web: the legacy worktree "{store.home / "wt" / "web"}"' in stdout
+    assert stdout.endswith(
+        "Keep the old store until the work in 1 worktree (named above) is saved.\n"
+    )
+
+
+def test_what_cannot_come_is_listed_with_its_reason_and_ends_with_three(
+    store: Store,
+) -> None:
+    config = json.loads(store.config.read_text(encoding="utf-8"))
+    config["projects"] |= {"bad": {}, "twin": {"path": str(store.home / "app")}}
+    store.configure(config["projects"])
+    store.record("web", "web-1", role="worker")
+
+    status, stdout, stderr = ao_import(store.home, "verify", "--json")
+    result = json.loads(stdout)
+
+    assert (status, stderr) == (3, "")
+    assert [(each["project"], each["kind"]) for each in result["notThere"]] == [
+        ("bad", "invalid-project"),
+        ("twin", "path-taken"),
+    ]
+    assert result["faults"] == []
+    assert result["sessionsLeft"] == 1
+    assert "has arrived.\n" not in ao_import(store.home, "verify").stdout
+
+
+def test_a_conversation_that_is_nowhere_is_not_there(store: Store) -> None:
+    for bucket in (store.bucket(store.home / "wt" / "app"), store.new_bucket()):
+        (bucket / f"{UUID}.jsonl").unlink()
+
+    result = json.loads(ao_import(store.home, "verify", "--json").stdout)
+
+    assert [(each["project"], each["kind"]) for each in result["notThere"]] == [
+        ("app", "transcript-missing")
+    ]
+
+
+def test_a_session_that_the_daemon_has_ended_is_named_first(store: Store) -> None:
+    change(store, "UPDATE projects SET display_name = 'App' WHERE id = 'app'")
+    change(store, "UPDATE sessions SET is_terminated = 1 WHERE project_id = 'web'")
+
+    status, stdout, _ = ao_import(store.home, "verify", "--json")
+
+    assert status == 0
+    assert [each["kind"] for each in json.loads(stdout)["changed"]] == [
+        "session-ended",
+        "project-changed",
+    ]
+    assert "Ended by the new application since:\n  - web: " in (
+        ao_import(store.home, "verify").stdout
+    )
+
+
+def test_a_session_that_was_imported_and_ended_on_the_legacy_side_is_there(
+    store: Store,
+) -> None:
+    store.record("app", lifecycle=lifecycle("terminated"), claudeSessionUuid=UUID)
+
+    result = json.loads(ao_import(store.home, "verify", "--json").stdout)
+
+    assert (result["orchestratorsPresent"], result["notThere"]) == (2, [])
+
+
+def test_a_verification_beside_a_live_daemon_says_that_it_lives(store: Store) -> None:
+    store.write(".ao/running.json", {"pid": os.getpid(), "port": 1})
+
+    status, stdout, _ = ao_import(store.home, "verify")
+
+    assert status == 0
+    assert f"Daemon:         running (pid {os.getpid()})\n" in stdout
