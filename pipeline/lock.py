@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("LOCK_NAME", "only_import")
+__all__ = ("LOCK_NAME", "lock_file", "only_import")
 
 import os
 import stat
@@ -70,7 +70,7 @@ def _acquire(data_dir: Path) -> int:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise NotRegular(None, "not a regular file", str(file))
-        _lock(fd)
+        lock_file(fd)
         give(fd, owner_above(file))
         if hasattr(os, "fchmod"):  # the umask may have locked us out of it
             with suppress(PermissionError):  # it is another user's
@@ -82,7 +82,11 @@ def _acquire(data_dir: Path) -> int:
     return fd
 
 
-def _lock(fd: int) -> None:
+def lock_file(fd: int) -> None:
+    """Lock an open file until it is closed.
+
+    :raises BlockingIOError: another one holds it.
+    """
     if _fcntl is not None:
         _fcntl.flock(fd, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
         return

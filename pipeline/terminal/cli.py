@@ -4,8 +4,10 @@ from __future__ import annotations
 
 __all__ = ("commands", "main")
 
-import io
+import errno
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -14,6 +16,7 @@ from pipeline.terminal.fleet_command import fleet_command
 from pipeline.terminal.import_command import import_command
 from pipeline.terminal.invocation import program, run
 from pipeline.terminal.options import CLAUDE_DIR, STORE
+from pipeline.terminal.output import close_output, prepare_output, say
 from pipeline.terminal.report_commands import (
     explain_command,
     list_command,
@@ -21,12 +24,15 @@ from pipeline.terminal.report_commands import (
     status_command,
     verify_command,
 )
+from pipeline.terminal.signals import Interrupted, end_on_signals, ignore_signals
 from pipeline.terminal.statuses import (
     STATUS_FAILED,
+    STATUS_INCOMPLETE,
     STATUS_INTERRUPTED,
     STATUS_WRONG_USE,
 )
 
+INTERRUPTED = "\nInterrupted. Nothing is half-written; importing again continues."
 GARBAGE_THRESHOLD = 20_000  # objects, between two looks for garbage
 
 
@@ -55,7 +61,7 @@ def commands() -> None:
       1    it could not be done; for verify: something is missing or different
       2    wrong use: a bad option, a live daemon, another import at work
       3    done, but something that should have come could not; the summary says what
-      130  interrupted; running again continues
+      130  interrupted; running again continues (143 by SIGTERM, 129 by SIGHUP)
 
     \b
     Completion of commands and options by the Tab key:
@@ -132,36 +138,59 @@ def demo_command() -> None:
 def main() -> None:
     """Run the command line and end the process with the status of the contract."""
     import gc
-    from contextlib import suppress
 
+    end_on_signals()
     # Modules that load make much and drop nothing: to look through it all several times
     # was measured to be 6 % of a small import.
     gc.set_threshold(GARBAGE_THRESHOLD)
+    prepare_output()
+    status = _run_command()
+    lost = close_output()
+    if lost is not None and status in (0, STATUS_INCOMPLETE):
+        status = _say_lost(lost)
+    # From here on Python takes itself apart, its own handlers first.
+    ignore_signals()
+    sys.exit(status)
+
+
+def _run_command() -> int:
+    """Return the status that a command, or what went wrong in it, comes to."""
     is_verbose = "-v" in sys.argv or "--verbose" in sys.argv
-    for stream in (sys.stdout, sys.stderr):
-        # A name that the encoding cannot hold must not end the run.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    stdout = sys.stdout
     try:
         # Outside of its standalone mode a command's `Exit` comes back as a number.
         status = commands.main(prog_name="ao-import", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        with suppress(OSError):  # nobody reads it; the status says it too
+            error.show()
+        return error.exit_code
+    except Interrupted as interrupted:
+        say(INTERRUPTED)
+        return interrupted.status
     except (KeyboardInterrupt, click.Abort):
-        click.echo(
-            "\nInterrupted. Nothing is half-written; importing again continues.",
-            err=True,
-        )
-        sys.exit(STATUS_INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has gone; what was imported is there all the same.
-        with suppress(OSError):
-            sys.stdout.close()
-        sys.exit(STATUS_FAILED)
+        say(INTERRUPTED)
+        return STATUS_INTERRUPTED
+    except SystemExit as ended:  # click's end of a completion, or of a broken pipe
+        if sys.stdout is not stdout:  # it puts another in the place of a broken one
+            return _say_lost(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
+        return ended.code if isinstance(ended.code, int) else 0
+    except OSError as error:
+        # Only what we write to has no name.
+        if error.filename is None:
+            return _say_lost(error)
+        return _say_error(error, is_verbose=is_verbose)
     except Exception as error:
-        sys.exit(_say_error(error, is_verbose=is_verbose))
-    sys.exit(status if isinstance(status, int) else 0)
+        return _say_error(error, is_verbose=is_verbose)
+
+    return status if isinstance(status, int) else 0
+
+
+def _say_lost(error: OSError) -> int:
+    say(
+        f"error: the output could not be written: {error.strerror or error}. "
+        "What was imported is there all the same."
+    )
+    return STATUS_FAILED
 
 
 def _say_error(error: Exception, *, is_verbose: bool) -> int:
@@ -176,19 +205,18 @@ def _say_error(error: Exception, *, is_verbose: bool) -> int:
 
     error = exhausted_by(error) or error
     if isinstance(error, ImportFailed):
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}")
         is_wrong_use = isinstance(
             error, DaemonRunning | ImportRunning | PlaceRefused | UnknownProject
         )
         return STATUS_WRONG_USE if is_wrong_use else STATUS_FAILED
 
-    click.echo(
+    say(
         f"error: this should not have happened: {type(error).__name__}: {error}. What was "
-        "imported before stays; -v shows more.",
-        err=True,
+        "imported before stays; -v shows more."
     )
     if is_verbose:
         import traceback
 
-        click.echo("".join(traceback.format_exception(error)), err=True)
+        say("".join(traceback.format_exception(error)))
     return STATUS_FAILED

@@ -6,6 +6,7 @@ __all__ = ("import_command",)
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from pipeline.terminal.options import (
     VERBOSE,
 )
 from pipeline.terminal.output import print_json
+from pipeline.terminal.signals import Interrupted
 from pipeline.terminal.statuses import STATUS_INCOMPLETE
 
 # What does the work is imported where it is used: `--help` answers at once.
@@ -96,7 +98,8 @@ def import_command(
       1    it could not be done; what was committed before stays
       2    wrong use, a live daemon, or another import at work
       3    done, but something that should have come could not
-      130  interrupted; nothing is half-written, running again continues
+      130  interrupted; nothing is half-written, running again continues (143 by
+           SIGTERM, 129 by SIGHUP)
 
     \b
     Environment:
@@ -111,6 +114,7 @@ def import_command(
     from pipeline.importing import run_import
     from pipeline.options import ImportOptions, resolve
     from pipeline.terminal.progress_display import open_progress
+    from stages.errors import ImportFailed
 
     options = ImportOptions(
         root=root,
@@ -131,17 +135,48 @@ def import_command(
     if asks and not _wants_import(options):
         return
 
-    with open_progress(shows_progress, is_silent=quiet or as_json) as on_progress:
-        report = run(run_import(options, on_progress=on_progress))
-    try:
-        if report_file is not None:
-            from pipeline.terminal.report_file import write_report
+    def deliver(report: Report) -> None:
+        try:
+            if report_file is not None:
+                from pipeline.terminal.report_file import write_report
 
-            run(write_report(report, report_file))
-    finally:  # what was done is shown, whatever becomes of the file
-        _show_report(report, options, as_json=as_json, quiet=quiet, verbose=verbose)
+                write_report(report, report_file)
+        finally:  # what was done is shown, whatever becomes of the file
+            _show_report(report, options, as_json=as_json, quiet=quiet, verbose=verbose)
+
+    parts: list[Report] = []
+    is_silent = quiet or as_json
+    try:
+        with open_progress(shows_progress, is_silent=is_silent) as on_progress:
+            work = run_import(options, on_progress=on_progress, on_partial=parts.append)
+            report = run(work)
+    except (Exception, Interrupted) as error:
+        part = parts[0] if parts else _failed(error)
+        if as_json or report_file or part.interrupted or _has_imported(part):
+            with suppress(OSError, ImportFailed):  # what ended the run is what is said
+                deliver(part)
+        raise
+    deliver(report)
     if report.has_failures:
         raise click.exceptions.Exit(STATUS_INCOMPLETE)
+
+
+def _failed(error: BaseException) -> Report:
+    """Return the report of a run that ended before it could have one."""
+    from pipeline.report import Report
+
+    if isinstance(error, Exception):
+        return Report(status="failed", error=str(error))
+
+    return Report(status="interrupted", interrupted=True)
+
+
+def _has_imported(report: Report) -> bool:
+    return bool(
+        report.projects_imported
+        or report.orchestrators_imported
+        or report.transcripts_relocated
+    )
 
 
 def _wants_import(options: ImportOptions) -> bool:

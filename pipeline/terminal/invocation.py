@@ -5,9 +5,13 @@ from __future__ import annotations
 __all__ = ("command_line", "program", "run")
 
 import sys
+import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from pipeline.terminal.signals import Interrupted, Stop, install, restore
 
 if TYPE_CHECKING:
     from pipeline.options import ImportOptions
@@ -47,7 +51,44 @@ def program() -> str:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in an event loop of its own."""
+    """Run a coroutine in an event loop of its own; a signal stops it in good order.
+
+    :raises Interrupted: it was stopped so.
+    """
     import asyncio
 
-    return asyncio.run(work)
+    if threading.current_thread() is not threading.main_thread():
+        return asyncio.run(work)  # signals are the main thread's
+
+    loop: asyncio.AbstractEventLoop | None = None
+    task: asyncio.Task[object] | None = None
+
+    def begin() -> None:
+        if loop is not None and task is not None:
+            with suppress(RuntimeError):  # it is closed: the work is done
+                loop.call_soon_threadsafe(task.cancel)
+
+    stop = Stop(begin)
+
+    async def watched() -> T:
+        nonlocal loop, task
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if stop.number is not None:
+            work.close()
+            raise asyncio.CancelledError
+        return await work
+
+    before = install(stop)
+    try:
+        result = asyncio.run(watched())
+    except asyncio.CancelledError:
+        if stop.number is None:
+            raise
+        # The handler stays: one Ctrl-C may be told twice, and is no second one then.
+        raise Interrupted(stop.number) from None
+    except BaseException:
+        restore(before)
+        raise
+    restore(before)
+
+    return result

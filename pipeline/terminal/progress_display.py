@@ -185,7 +185,7 @@ class LiveDisplay:
         self._live.update(text, refresh=True)
 
     def close(self) -> None:
-        """Take the bars away, and bring the cursor back."""
+        """Take the bars away."""
         self._closing.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -239,8 +239,14 @@ def _open_live(stream: TextIO) -> Live:
     from rich.console import Console
     from rich.live import Live
 
+    class SteadyConsole(Console):
+        """A console that hides no cursor: whatever ends us, or stops us, it is there."""
+
+        def show_cursor(self, show: bool = True) -> bool:
+            return False
+
     live = Live(
-        console=Console(file=stream),
+        console=SteadyConsole(file=stream),
         auto_refresh=False,  # by its own thread; values come often enough
         transient=True,
         redirect_stdout=False,

@@ -1,79 +1,76 @@
-"""The report as a file: written whole or not at all."""
+"""The report as a file: written whole or not at all, for its owner's eyes only."""
 
 from __future__ import annotations
 
 __all__ = ("write_report",)
 
 import os
-import re
-import stat
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
-import aiofiles
 import msgspec
-from anyio import CancelScope
 
+from pipeline.lock import lock_file
 from pipeline.report import Report
 from stages.errors import WriteFailed
-from stages.floor.files import NotRegular, flush, flush_directory, reason
-from stages.floor.workers import Workers
+from stages.floor.files import flush, flush_directory, reason
 
 # Hidden, and short enough for a report whose own name is as long as a name may be.
-_WORK_NAME = ".ao-import-report."
-_WORK_NAMES = re.compile(re.escape(_WORK_NAME) + r"([0-9]{1,9})\.[0-9a-f]+\.part")
+WORK_NAME = ".ao-import-report."
+MODE = 0o600  # it quotes the store
 
 
-async def write_report(report: Report, path: Path) -> None:
+def write_report(report: Report, file: Path) -> None:
     """Write the report as JSON beside its place, flush it, and give it its name.
 
+    Only the user may read it, whatever the umask. Blocks.
+
     :raises WriteFailed: it could not be written; a file of that name stays as it was.
-        What is no regular file, a link or `/dev/null`, is not replaced.
     """
     content = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
-    work = path.with_name(f"{_WORK_NAME}{os.getpid()}.{token_hex(4)}.part")
     try:
-        async with Workers(1, "ao-import-report") as workers:
-            with CancelScope(shield=True):
-                await _write(content, work, path, workers)
-    except OSError as error:
-        raise WriteFailed(path, reason(error)) from error
-
-
-async def _write(content: bytes, work: Path, path: Path, workers: Workers) -> None:
-    await workers.submit(_make_way, path)
-    try:
-        # Exclusive: a link that was planted under this name is not written through.
-        file = await aiofiles.open(work, "xb", executor=workers.executor)
+        _discard_leftovers(file.absolute().parent)
+        work = file.with_name(f"{WORK_NAME}{token_hex(8)}")
         try:
-            await file.write(content)
-            await file.flush()
-            await workers.submit(flush, file.fileno())
+            _write(content, work)
+            os.replace(work, file)
         finally:
-            await file.close()
-        await workers.submit(os.replace, work, path)
-        await workers.submit(flush_directory, str(path.parent))
-    finally:
-        await workers.submit(work.unlink, missing_ok=True)
+            work.unlink(missing_ok=True)
+        flush_directory(str(file.absolute().parent))
+    except OSError as error:
+        raise WriteFailed(file, reason(error)) from error
 
 
-def _make_way(path: Path) -> None:
-    """Refuse to replace what is no file, and remove what killed runs have left.
+def _write(content: bytes, work: Path) -> None:
+    # Exclusive: a link that was planted under this name is not written through.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    fd = os.open(work, flags, MODE)
+    with open(fd, "wb") as stream:
+        lock_file(fd)
+        if hasattr(os, "fchmod"):  # the umask may have locked us out of it
+            os.fchmod(fd, MODE)
+        stream.write(content)
+        stream.flush()
+        flush(fd)
 
-    :raises OSError: the place is taken, or a leftover cannot be removed.
-    """
-    with suppress(FileNotFoundError):
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise NotRegular(None, "it is there and is no regular file", str(path))
 
+def _discard_leftovers(directory: Path) -> None:
+    """Remove what killed runs have left; a run that lives holds a lock on its own."""
     try:
-        names = os.listdir(path.parent)
+        names = os.listdir(directory)
     except PermissionError:  # one may make names where one may not read them
         return
     for name in names:
-        if found := _WORK_NAMES.fullmatch(name):
-            import psutil  # slow to load, and hardly ever needed
+        if name.startswith(WORK_NAME):
+            with suppress(OSError):  # it is held, or gone already
+                _discard(directory / name)
 
-            if not psutil.pid_exists(int(found[1])):
-                path.with_name(name).unlink(missing_ok=True)
+
+def _discard(work: Path) -> None:
+    fd = os.open(work, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        lock_file(fd)
+    finally:
+        os.close(fd)
+    work.unlink()

@@ -23,6 +23,15 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from pipeline.terminal.invocation import run
+from pipeline.terminal.signals import (
+    STATUS_OF_SIGNAL,
+    Interrupted,
+    end_at_once,
+    install,
+    restore,
+)
+
 # What the offer needs is imported for it: without one the application starts at once.
 if TYPE_CHECKING:
     from pipeline.options import ImportOptions
@@ -40,7 +49,6 @@ INTERRUPTED = "it was interrupted; importing later continues."
 # As shells have it.
 STATUS_NOT_EXECUTABLE = 126
 STATUS_NOT_FOUND = 127
-STATUS_OF_SIGNAL = 128  # and its number
 
 # Where a process cannot fork, `exec` starts another one and ends this one at once: who
 # waits for us would see us gone while the application still runs.
@@ -58,7 +66,9 @@ def offer_import(options: ImportOptions) -> None:
             from pipeline.terminal.summary import summarize_report
 
             _say(render(summarize_report(report)))
-    except KeyboardInterrupt:
+    except Interrupted as interrupted:
+        if interrupted.status != STATUS_OF_SIGNAL + signal.SIGINT:
+            raise  # who ends us wants no application either
         problem = INTERRUPTED
     except Exception as error:  # the outer edge: the application starts all the same
         problem = f"this should not have happened: {type(error).__name__}: {error}"
@@ -102,8 +112,6 @@ def run_beneath(command: tuple[str, ...]) -> int:
 
 def _offer(options: ImportOptions) -> tuple[Report | None, str | None]:
     """Return what was imported, and what went wrong."""
-    import asyncio
-
     from pipeline.booting import first_boot
     from pipeline.terminal.progress_display import open_progress
     from stages.floor.text import plain
@@ -121,7 +129,7 @@ def _offer(options: ImportOptions) -> tuple[Report | None, str | None]:
         return is_wanted
 
     with open_progress(None, is_silent=False) as on_progress:
-        done = asyncio.run(first_boot(options, ask=ask, on_progress=on_progress))
+        done = run(first_boot(options, ask=ask, on_progress=on_progress))
 
     return done.report, done.error and plain(done.error)
 
@@ -129,14 +137,16 @@ def _offer(options: ImportOptions) -> tuple[Report | None, str | None]:
 def _is_yes(question: str) -> bool:
     """Whether the answer is yes, or Enter. Ctrl-C and the end of the input are a no."""
     # Under asyncio Ctrl-C cancels the task, which nobody could see while we wait here.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Nor could what else ends us wait for an answer.
+    before = install(end_at_once)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         click.echo(question, nl=False, err=True)
         answer = sys.stdin.readline()
     except KeyboardInterrupt:
         answer = ""
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore(before)
     if not answer.endswith("\n"):
         _say("")
 

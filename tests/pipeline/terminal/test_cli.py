@@ -46,6 +46,10 @@ CONTRACT_KEYS = {
     "sessionsLeft",
     "orchestratorsPresent",
 }
+LOST = (
+    "error: the output could not be written: {}. "
+    "What was imported is there all the same.\n"
+)
 QUESTION = "Import projects and orchestrator sessions from {root}? [Y/n] "
 USAGE = "Usage: ao-import {command} [OPTIONS]\nTry 'ao-import {command} --help' for help.\n\n"
 
@@ -222,6 +226,23 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_import(
         "choose another file for the report.\n",
     )
     assert not store.data_dir.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs the permissions of POSIX")
+@pytest.mark.parametrize("umask", ["000", "777"])
+def test_a_report_is_its_owners_whatever_the_umask(store: Store, umask: str) -> None:
+    script = f'umask {umask}; exec "$@"'
+    words = (sys.executable, "-m", "pipeline", "import", "-n", "--report", "r.json")
+    subprocess.run(
+        ["sh", "-c", script, "sh", *words],
+        env=environment(store.home),
+        cwd=store.home,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert (store.home / "r.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_report_to_stdout_is_all_that_is_there(store: Store) -> None:
@@ -596,7 +617,7 @@ def test_a_reader_of_stdout_that_has_gone_is_no_traceback(store: Store) -> None:
             check=False,
         )
 
-    assert (done.returncode, done.stderr) == (1, b"")
+    assert (done.returncode, done.stderr) == (1, LOST.format("Broken pipe").encode())
     assert store.rows("SELECT id FROM sessions") == [("app-orchestrator",)]
 
 
@@ -608,8 +629,49 @@ def test_closed_streams_are_no_traceback(store: Store) -> None:
         ["sh", "-c", command], env=environment(store.home), timeout=60, check=False
     )
 
-    assert done.returncode == 0
+    assert done.returncode == 1  # the summary could not be written
     assert store.rows("SELECT id FROM sessions") == [("app-orchestrator",)]
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "said"),
+    [
+        pytest.param("<&-", 0, "", id="stdin"),
+        pytest.param(">&-", 1, "Bad file descriptor", id="stdout"),
+        pytest.param("2>&-", 0, "", id="stderr"),
+        pytest.param("> /dev/full", 1, "No space left on device", id="full"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", ["import --yes", "import -n --json", "status", "verify --json", "--help"]
+)
+def test_an_output_that_cannot_be_written_is_one_sentence(
+    store: Store, command: str, redirection: str, status: int, said: str
+) -> None:
+    if shutil.which("sh") is None or not os.path.exists("/dev/full"):
+        pytest.skip("this machine has no sh or no /dev/full")
+    assert ao_import(store.home, "import", "-q").status == 0
+    done = subprocess.run(
+        ["sh", "-c", f'"{sys.executable}" -m pipeline {command} {redirection}'],
+        env=environment(store.home),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == status
+    assert done.stderr.decode() == (LOST.format(said) if said else "")
+    assert bool(done.stdout) is (status == 0)
+
+
+def test_a_failure_is_a_document_too(store: Store) -> None:
+    store.write(store.config, "projects: [")
+    status, stdout, stderr = ao_import(store.home, "import", "--json")
+    document = json.loads(stdout)
+
+    assert (status, document["status"]) == (1, "failed")
+    assert stderr == f"error: {document['error']}\n"
 
 
 def test_status_says_what_there_is_and_what_comes_next(store: Store) -> None:

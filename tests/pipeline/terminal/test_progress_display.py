@@ -148,10 +148,9 @@ def test_a_terminal_gets_bars_that_are_gone_at_the_end(
     end = stream.getvalue()[len(drawn) :]
 
     assert "Sessions read" in ANSI.sub("", drawn)
-    assert "\x1b[?25l" in drawn  # the cursor hides
-    assert "\x1b[?25h" in end
+    assert "\x1b[?25l" not in drawn  # no end and no Ctrl-Z leaves the cursor hidden
     # Up two lines, that of the stage and that of the pace, and each is emptied.
-    assert end.endswith("\x1b[?25h\r\x1b[1A\x1b[2K\x1b[1A\x1b[2K")
+    assert end.endswith("\r\x1b[1A\x1b[2K\x1b[1A\x1b[2K")
 
 
 def test_a_short_run_shows_nothing() -> None:
