@@ -67,7 +67,8 @@ def test_file_that_claims_no_size_is_refused_by_what_it_holds() -> None:
 
 def test_file_that_is_written_to_while_it_is_read_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
-    file.write_bytes(b"x" * 8_000_000)
+    file.touch()
+    os.truncate(file, 64_000_000)  # long enough to be written to at each attempt
     is_growing, is_done = threading.Event(), threading.Event()
 
     def grow() -> None:
