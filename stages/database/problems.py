@@ -59,7 +59,7 @@ _SENTENCES = {
     "SQLITE_NOLFS": "it is larger than its file system allows",
     "SQLITE_NOTADB": "the file is not a database",
     "SQLITE_PERM": "it may not be opened",
-    "SQLITE_READONLY": "it may not be written to",
+    "SQLITE_READONLY": "its mode or its file system forbids writing",
     "SQLITE_TOOBIG": "a value is larger than a database takes",
 }
 _REMEDIES = {

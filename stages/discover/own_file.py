@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("OWN_FILE_NAMES", "OwnFile", "read_own_file")
 
+import errno
 import os
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ OWN_FILE_NAMES = ("agent-orchestrator.yaml", "agent-orchestrator.yml")
 OWN_FILE_LIMIT = 16 * 1024 * 1024  # bytes
 # Far fewer than a registry's, as several are read at once.
 OWN_FILE_BOUNDS = Bounds(nodes=20_000, repeated=4 * 1024 * 1024)
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 class OwnFile:
@@ -50,10 +52,11 @@ def read_own_file(
         path = os.path.join(directory, name)
         try:
             os.lstat(path)
-        except PermissionError as error:  # whether there is one cannot be known
+        except OSError as error:
+            if error.errno in _ABSENT:
+                continue
+            # Whether there is one cannot be known: it may not be looked at, or not be read.
             return OwnFile(path, problem=reason(error))
-        except OSError:
-            continue
         if read_already and os.path.realpath(path) in read_already:
             return None
 

@@ -124,7 +124,7 @@ async def test_reading_leaves_no_trace(
     make(tmp_path, *CREATE_STATEMENTS, journal_mode=mode)
     before = snapshot(tmp_path)
 
-    with pytest.raises(DatabaseUnusable, match="may not be written to"):
+    with pytest.raises(DatabaseUnusable, match="forbids writing"):
         await read(tmp_path, workers, "DELETE FROM goose_db_version")
 
     assert snapshot(tmp_path) == before
