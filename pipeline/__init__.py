@@ -19,10 +19,14 @@ __all__ = (
     "ImportFailed",
     "ImportOptions",
     "ImportRunning",
+    "OnPartial",
+    "OnProgress",
     "PlaceRefused",
     "Probe",
     "Problem",
     "Progress",
+    "ProjectResult",
+    "ProjectState",
     "Report",
     "RunFileBroken",
     "StoreUnreadable",
@@ -39,13 +43,16 @@ __all__ = (
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pipeline.version import VERSION
+
 if TYPE_CHECKING:
     from pipeline.booting import FirstBoot, first_boot
-    from pipeline.importing import run_import
+    from pipeline.graph import OnProgress
+    from pipeline.importing import OnPartial, run_import
     from pipeline.options import ImportOptions
-    from pipeline.probing import Probe, probe
+    from pipeline.probing import Probe, ProjectState, probe
     from pipeline.progress import Progress
-    from pipeline.report import Problem, Report, Verification
+    from pipeline.report import Problem, ProjectResult, Report, Verification
     from pipeline.verifying import verify
     from stages.errors import (
         ConfigBroken,
@@ -61,12 +68,18 @@ if TYPE_CHECKING:
         WriteFailed,
     )
 
+__version__ = VERSION
+
 _MODULES = {
     "FirstBoot": "pipeline.booting",
     "ImportOptions": "pipeline.options",
+    "OnPartial": "pipeline.importing",
+    "OnProgress": "pipeline.graph",
     "Probe": "pipeline.probing",
     "Problem": "pipeline.report",
     "Progress": "pipeline.progress",
+    "ProjectResult": "pipeline.report",
+    "ProjectState": "pipeline.probing",
     "Report": "pipeline.report",
     "Verification": "pipeline.report",
     "first_boot": "pipeline.booting",
@@ -74,6 +87,10 @@ _MODULES = {
     "run_import": "pipeline.importing",
     "verify": "pipeline.verifying",
 }
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
 
 
 def __getattr__(name: str) -> object:

@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 from pathlib import Path
+from types import GenericAlias
 
 import pytest
 
@@ -154,7 +155,12 @@ def test_pipeline_exports_what_it_says() -> None:
     exec("from pipeline import *", exported)
 
     assert set(exported) - {"__builtins__"} == set(pipeline.__all__)
-    assert all(getattr(exported[name], "__doc__", None) for name in pipeline.__all__)
+    assert all(
+        getattr(value, "__doc__", None)
+        for name in pipeline.__all__
+        # The name of a function's type says all that there is to say of it.
+        if not isinstance(value := exported[name], GenericAlias)
+    )
 
 
 def test_messages_are_frozen_and_take_keywords_only() -> None:
