@@ -199,7 +199,10 @@ async def _keep(settings: Settings, tally: Tally, report: Report) -> Report:
     async with Workers(1, "ao-import-notes") as workers:
         try:
             await workers.submit(
-                keep_notes, settings.data_dir, report, is_part=bool(settings.projects)
+                keep_notes,
+                settings.data_dir,
+                report,
+                is_part=bool(settings.projects or settings.exclude),
             )
         except OSError as error:
             file = quote(str(settings.data_dir / NOTES_NAME))

@@ -75,11 +75,12 @@ async def test_notes_about_rows_stay_and_others_are_replaced(store: Store) -> No
     assert kinds(store) == [ALL[0], ALL[2]]
 
 
+@pytest.mark.parametrize("some", [{"projects": ("app",)}, {"exclude": ("bad",)}])
 async def test_a_run_about_some_projects_leaves_the_notes_of_others(
-    store: Store,
+    store: Store, some: dict[str, tuple[str, ...]]
 ) -> None:
     await store.run_import()
-    await store.run_import(projects=("app",))
+    await store.run_import(**some)
 
     assert kinds(store) == ALL
 
