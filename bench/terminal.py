@@ -24,7 +24,7 @@ import termios
 from pathlib import Path
 
 from rich.console import Console
-from rich.terminal_theme import DEFAULT_TERMINAL_THEME, NIGHT_OWLISH
+from rich.terminal_theme import NIGHT_OWLISH, SVG_EXPORT_THEME
 from rich.text import Text
 
 from pipeline.terminal.demo import write_demo_store
@@ -32,7 +32,7 @@ from pipeline.terminal.demo import write_demo_store
 PICTURES = Path(__file__).parent / "pictures"
 COLUMNS = 80
 COMMANDS = ("import --dry-run", "import --yes", "verify")
-THEMES = {"light": NIGHT_OWLISH, "dark": DEFAULT_TERMINAL_THEME}
+THEMES = {"light": NIGHT_OWLISH, "dark": SVG_EXPORT_THEME}
 
 
 def main() -> None:
