@@ -10,10 +10,18 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from stages.floor.files import DIRECTORY_FLAGS, flush, flush_directory, open_regular
+from stages.floor.files import (
+    DIRECTORY_FLAGS,
+    flush,
+    flush_directory,
+    give,
+    open_regular,
+    owner_above,
+)
 
 LEVELS = 32  # of directories below one another, through which a walk goes
 
@@ -139,7 +147,7 @@ class Directory:
 
     @contextmanager
     def creating(self, name: str, mode: int) -> Iterator[int]:
-        """Make a new file for writing, with exactly this mode.
+        """Make a new file for writing, with exactly this mode, for the directory's owner.
 
         :raises FileExistsError: something has that name.
         """
@@ -148,17 +156,23 @@ class Directory:
         fd = os.open(self._at(name), flags, mode, dir_fd=self._fd)
         try:
             _set_mode(fd, os.path.join(self.path, name), mode)
+            give(fd, owner_above(Path(self.path)))
             yield fd
         finally:
             os.close(fd)
 
     def make(self, name: str, mode: int) -> Self:
-        """Make a directory in this one, with exactly this mode, and open it."""
+        """Make a directory in this one, with exactly this mode, and open it.
+
+        It belongs to whom this one does (rule D9).
+        """
         os.mkdir(self._at(name), mode, dir_fd=self._fd)
         try:
             made = self.enter(name)
             try:
                 _set_mode(made._fd, made.path, mode)
+                owner = owner_above(Path(self.path))
+                give(made.path if made._fd is None else made._fd, owner)
             except BaseException:
                 made.close()
                 raise
@@ -197,13 +211,23 @@ class Directory:
 
         :raises FileExistsError: something has that name.
         """
+        path = os.path.join(self.path, final)
+        taken = FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
         if self.kind(final) is not None:
-            path = os.path.join(self.path, final)
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+            raise taken
 
-        os.rename(
-            self._at(name), self._at(final), src_dir_fd=self._fd, dst_dir_fd=self._fd
-        )
+        try:
+            os.rename(
+                self._at(name),
+                self._at(final),
+                src_dir_fd=self._fd,
+                dst_dir_fd=self._fd,
+            )
+        except OSError as error:
+            # A directory got that name since; one with something in it is not replaced.
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                raise taken from error
+            raise
 
     def unlink(self, name: str) -> None:
         os.unlink(self._at(name), dir_fd=self._fd)

@@ -20,6 +20,7 @@ def test_all_that_root_makes_in_a_users_data_dir_is_that_users(
 ) -> None:
     scene = Scene(tmp_path / "home")
     os.chown(scene.home, OWNER, GROUP)
+    os.chown(scene.buckets, OWNER, GROUP)
     if has_rows:
         scene.import_cleanly()
         make(scene.data_dir, "DELETE FROM change_log", "DELETE FROM sessions")
@@ -28,7 +29,10 @@ def test_all_that_root_makes_in_a_users_data_dir_is_that_users(
     run = scene.run()
 
     assert run.status in (0, 3), run.stderr
+    bucket = scene.new_bucket("app", "app")
     made = [scene.home / ".ao", *sorted((scene.home / ".ao").rglob("*"))]
+    made += [bucket, *sorted(bucket.rglob("*"))]
+    assert len(list(bucket.iterdir())) > 0
     others = [
         place.relative_to(scene.home).as_posix()
         for place in made
