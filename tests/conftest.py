@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,16 @@ if IS_PLAIN:
     hiding = str(Path(tests.plain_os.sitecustomize.__file__).parent)
     search_path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (hiding, search_path)))
+
+# What the suite was told to ignore (by `nohup`, or in the background of a script), every
+# process that a test starts would ignore as well.
+for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    number = getattr(signal, name, None)
+    if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+        is_interrupt = number == signal.SIGINT
+        signal.signal(
+            number, signal.default_int_handler if is_interrupt else signal.SIG_DFL
+        )
 
 # The same examples every time: what CI finds, a user finds. `tests.fuzz.run` looks further.
 settings.register_profile(
