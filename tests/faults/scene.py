@@ -256,7 +256,9 @@ class Scene(Store):
         """Return what imports have made so far, read by plain sqlite3."""
         modes = {}
         for place in sorted((self.home / ".ao").rglob("*")):
-            modes[place.relative_to(self.home).as_posix()] = place.lstat().st_mode
+            # A run that goes on after another keeps the database as that one left it.
+            if place.name != "ao.db.before-import":
+                modes[place.relative_to(self.home).as_posix()] = place.lstat().st_mode
         modes |= {
             f"out/{place.name}": 0
             for place in self.report_file.parent.glob("*")
