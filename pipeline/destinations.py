@@ -31,13 +31,13 @@ def require_sources(settings: Settings) -> None:
     :raises PlaceRefused: one is none, or is the home of the transcripts' directory.
     """
     root, buckets = settings.places.root, settings.buckets
-    if settings.root_is_named and os.path.exists(root) and not os.path.isdir(root):
+    if settings.root_is_named and _is_no_directory(root, if_missing=False):
         to_do = "name the directory that holds the legacy application's state"
         raise PlaceRefused(root, "is no directory", to_do)
 
     if not settings.buckets_are_named:
         return
-    if not os.path.isdir(buckets):
+    if _is_no_directory(buckets, if_missing=True):
         to_do = "name the directory that holds Claude Code's transcripts"
         raise PlaceRefused(buckets, "is no directory", to_do)
     # No bucket is called so: their names begin with what the root of a path becomes.
@@ -72,6 +72,16 @@ def refuse_report(file: Path, settings: Settings) -> None:
     to_do = "choose another file for the report"
     if problem := _report_problem(file, settings):
         raise PlaceRefused(file, problem, to_do)
+
+
+def _is_no_directory(path: Path, *, if_missing: bool) -> bool:
+    """Whether it is something else; of what cannot be looked at, reading says why."""
+    try:
+        return not stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return if_missing
+    except OSError:
+        return False
 
 
 def _report_problem(file: Path, settings: Settings) -> str | None:
